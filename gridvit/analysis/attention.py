@@ -1,0 +1,274 @@
+"""Where attention looks: distances, spreads, stencils of weights ``A[i, j]`` (query ``i``, key ``j``).
+
+The core is NumPy on arrays ``(..., N, N)``; the public functions take ``(layer, head, N, N)`` or
+``(sample, layer, head, N, N)`` with the token grid (``grid.coarsen(patch)``) and give xarray or a
+``Stencil``. Queries are averaged by cell area ``w`` everywhere, samples evenly. Attention says where
+information may come from; what the model does with it is for the Jacobian (``probe``) to say.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from scipy.special import xlogy
+
+from gridvit.errors import InputError
+from gridvit.grid import Grid
+from gridvit.stencil import Stencil
+
+Weights = Float[np.ndarray, "*lead query key"]
+
+# float32 softmax rows of some thousand tokens sum to one within this.
+_ROW_TOLERANCE = 1e-4
+
+
+def attention_distance(weights: Weights, grid: Grid, extra: int = 0) -> xr.Dataset:
+    r"""``D_h = sum_i w_i sum_j A_ij d_ij / sum_i w_i``, with its root mean square, baseline and spread.
+
+    ``attention_uniform`` is ``D`` of ``A_ij = w_j / sum w``; ``attention_ratio`` is ``D / D_uniform``.
+    ``effective_area_fraction`` is the mean over queries of ``exp(-KL(A_i || w))``: 1 for uniform attention, the
+    area fraction of a cap that is attended evenly, unchanged by refining the grid. On the whole sphere
+    ``D = pi R / 2`` for unweighted keys too: a missing area weight shows in the effective area alone.
+
+    Args:
+        weights: ``(layer, head, N + extra, N + extra)``, or with a leading sample axis; rows are
+            distributions.
+        grid: the token grid, ``N = grid.size``.
+        extra: leading tokens without a place (class or register tokens). They are left out and the rows made
+            to sum to one again; ``dropped_mass`` is the mean attention that went to them.
+
+    Returns:
+        Dataset of dims ``(layer, head)``; distances in ``grid.distance_units``.
+
+    Raises:
+        InputError: rows that are no distributions, or another number of tokens.
+
+    Reference: Dosovitskiy et al. (2021), arXiv:2010.11929, figure 7 (there without area weights).
+    """
+    kept, dropped = _placed(weights, grid, extra)
+    distances, areas = grid.distances(), _areas(grid)
+    mean, square = (_mean_power(kept, areas, distances, power) for power in (1, 2))
+    uniform, uniform_square = (np.full_like(mean, areas @ distances**power @ areas) for power in (1, 2))
+    fraction = (np.exp(-_divergence(kept, areas)) @ areas).mean(axis=0)
+    unit = grid.distance_units
+    tables = {
+        "attention_distance": (mean, "mean attention distance", unit),
+        "attention_rms": (np.sqrt(square), "root mean square attention distance", unit),
+        "attention_uniform": (uniform, "mean distance under uniform attention", unit),
+        "attention_uniform_rms": (
+            np.sqrt(uniform_square),
+            "root mean square distance under uniform attention",
+            unit,
+        ),
+        "attention_ratio": (mean / uniform, "attention distance over its uniform baseline", "1"),
+        "effective_area_fraction": (fraction, "effective area fraction of attention", "1"),
+        "dropped_mass": ((dropped @ areas).mean(axis=0), "attention to tokens without a place", "1"),
+    }
+    return xr.Dataset({name: _table(*table) for name, table in tables.items()})
+
+
+def radial_lift(weights: Weights, grid: Grid, bins: int | np.ndarray = 20) -> xr.DataArray:
+    r"""``g(r) = sum_i w_i sum_{j in bin} A_ij / sum_i w_i sum_{j in bin} w_j``.
+
+    It is 1 at every distance when attention is uniform. A von Mises-Fisher head has ``g = kappa e^{kappa
+    cos(r/R)} / sinh(kappa)``.
+
+    Args:
+        weights: ``(layer, head, N, N)`` or with a leading sample axis.
+        grid: the token grid.
+        bins: how many equal bins up to the largest distance, or their edges in ``grid.distance_units``.
+
+    Returns:
+        ``attention_radial(layer, head, distance)`` at bin centres; NaN where no pair of tokens falls in a
+        bin.
+    """
+    kept, _ = _placed(weights, grid, 0)
+    distances, areas = grid.distances().ravel(), _areas(grid)
+    edges = (
+        np.linspace(0.0, distances.max(), bins + 1)
+        if isinstance(bins, int)
+        else np.asarray(bins, dtype=float)
+    )
+    base = np.histogram(distances, edges, weights=np.multiply.outer(areas, areas).ravel())[0]
+    rows = (kept.mean(axis=0) * areas[:, None]).reshape(-1, distances.size)
+    mass = np.stack([np.histogram(distances, edges, weights=row)[0] for row in rows])
+    lift = np.divide(mass, base, out=np.full_like(mass, np.nan), where=base > 0)
+    lift = lift.reshape(*weights.shape[-4:-2], -1)
+    table = _table(lift, "attention over uniform attention", "1", ("distance",))
+    centers = (
+        "distance",
+        (edges[1:] + edges[:-1]) / 2,
+        {"units": grid.distance_units, "long_name": "distance"},
+    )
+    return table.assign_coords(distance=centers).rename("attention_radial")
+
+
+def attention_stencil(weights: Weights, grid: Grid) -> Stencil:
+    r"""``s_h(D) = mean_i A_h[i, i + D]`` over queries and samples: the shift-invariant part of attention.
+
+    A probability stencil: weights ``>= 0`` that sum to one, so minus its mean is a Courant number in tokens
+    and its variance is diffusion. A head *is* this stencil only where ``attention_split`` gives ``static``
+    near one.
+
+    Args:
+        weights: ``(layer, head, N, N)`` or with a leading sample axis.
+        grid: the token grid, a plane that is periodic along every axis.
+
+    Returns:
+        Stencil of dims ``("layer", "head")``, offsets in tokens (minimal image).
+    """
+    _periodic_plane(grid)
+    kept, _ = _placed(weights, grid, 0)
+    kernel = _aligned(kept, grid.shape).mean(axis=(0, -2))
+    return Stencil.from_array(
+        kernel.reshape(*kernel.shape[:-1], *grid.shape), grid.spacing, ("layer", "head")
+    )
+
+
+def zonal_stencil(weights: Weights, grid: Grid) -> xr.DataArray:
+    r"""``s_h(phi_i, phi_j, dlon) = mean over lon of A_h[(phi_i, lon), (phi_j, lon + dlon)]``.
+
+    On the sphere a latitude-longitude grid has zonal shifts as its only symmetries, so this is what a
+    stencil is there.
+
+    Returns:
+        ``(layer, head, latitude, key_latitude, dlon)``; each query latitude sums to one; ``dlon`` in degrees.
+    """
+    if not grid.is_sphere or not grid.periodic[1]:
+        raise InputError(
+            "a sphere whose longitudes close", grid.describe(), "use attention_stencil on a plane"
+        )
+    kept, _ = _placed(weights, grid, 0)
+    n_lat, n_lon = grid.shape
+    box = kept.mean(axis=0).reshape(*weights.shape[-4:-2], n_lat, n_lon, n_lat, n_lon)
+    turn = (np.arange(n_lon)[:, None] + np.arange(n_lon)) % n_lon
+    aligned = np.take_along_axis(np.moveaxis(box, -3, -2), turn.reshape(1, 1, 1, 1, n_lon, n_lon), axis=-1)
+    offsets = np.fft.fftfreq(n_lon, 1 / n_lon).round()
+    order = np.argsort(offsets)
+    dims = ("latitude", "key_latitude", "dlon")
+    table = _table(aligned.mean(axis=-2)[..., order], "zonally averaged attention", "1", dims)
+    north, east = {"units": "degrees_north"}, {"units": "degrees_east", "long_name": "eastward to the key"}
+    return table.assign_coords(
+        latitude=("latitude", grid.centers[0], {**north, "long_name": "latitude of the query"}),
+        key_latitude=("key_latitude", grid.centers[0], {**north, "long_name": "latitude of the key"}),
+        dlon=("dlon", offsets[order] * grid.lengths[1] / n_lon, east),
+    ).rename("zonal_stencil")
+
+
+def attention_split(weights: Float[np.ndarray, "sample layer head query key"], grid: Grid) -> xr.Dataset:
+    r"""``A - 1/N = (s - 1/N) + (b - s) + (A - b)`` with ``b = mean over samples``, ``s`` its stencil.
+
+    The three parts are orthogonal, so their mean squares add up exactly; given as shares of the total:
+    ``static`` (the same for every query and sample), ``position`` (depends on where the query is),
+    ``content`` (on what is there). All zero for uniform attention.
+
+    Args:
+        weights: with at least two samples, else ``content`` cannot be seen.
+        grid: the token grid, periodic plane.
+    """
+    if weights.ndim != 5 or len(weights) < 2:
+        raise InputError(
+            "weights (sample, layer, head, N, N) of two samples", f"{weights.shape}", "give more samples"
+        )
+    _periodic_plane(grid)
+    kept, _ = _placed(weights, grid, 0)
+    aligned = _aligned(kept, grid.shape)
+    average = aligned.mean(axis=0)
+    static = average.mean(axis=-2, keepdims=True)
+    parts = {
+        "static": ((static - 1.0 / grid.size) ** 2).mean(axis=(-2, -1)),
+        "position": ((average - static) ** 2).mean(axis=(-2, -1)),
+        "content": ((aligned - average) ** 2).mean(axis=(0, -2, -1)),
+    }
+    total = np.sum(list(parts.values()), axis=0)
+    shares = {k: np.divide(v, total, out=np.zeros_like(v), where=total > 0) for k, v in parts.items()}
+    return xr.Dataset({k: _table(v, f"{k} share of the attention variance", "1") for k, v in shares.items()})
+
+
+def received_attention(weights: Weights, grid: Grid) -> xr.DataArray:
+    r"""``s_j = sum_i w_i A_ij / w_j``: 1 under uniform attention, far above 1 at a sink.
+
+    Returns:
+        ``(layer, head, *grid.names)``.
+    """
+    kept, _ = _placed(weights, grid, 0)
+    areas = _areas(grid)
+    received = areas @ kept.mean(axis=0) / areas
+    table = _table(received.reshape(*received.shape[:-1], *grid.shape), "attention received", "1", grid.names)
+    coords = {name: c for name, c in grid.coords().items() if name in grid.names}
+    return table.assign_coords(coords).rename("received_attention")
+
+
+def attention_rollout(weights: Weights, residual: float = 0.5) -> np.ndarray:
+    r"""``R = prod_l (residual I + (1 - residual) mean_h A_lh)``, the last layer leftmost; rows sum to one.
+
+    Ignores values, signs and the MLP, and drifts to rank one with depth: descriptive only.
+
+    Args:
+        weights: ``(layer, head, N, N)`` or with a leading sample axis; the result keeps that axis.
+        residual: the share of the skip connection in every layer.
+
+    Reference: Abnar & Zuidema (2020), arXiv:2005.00928.
+    """
+    layers = np.moveaxis(weights.astype(np.float64).mean(axis=-3), -3, 0)
+    rollout = np.broadcast_to(np.eye(weights.shape[-1]), layers.shape[1:])
+    for layer in layers:
+        rollout = residual * rollout + (1.0 - residual) * layer @ rollout
+    return rollout
+
+
+def _placed(weights: np.ndarray, grid: Grid, extra: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens with a place, ``(sample, layer, head, N, N)``, rows summing to one; the mass each row lost."""
+    size = grid.size + extra
+    if weights.ndim not in (4, 5) or weights.shape[-2:] != (size, size):
+        expected = f"attention weights ([sample,] layer, head, {size}, {size}) on {grid.describe()}"
+        raise InputError(
+            expected, f"{weights.shape}", "give the grid of the tokens, and extra for tokens without a place"
+        )
+    given = weights.astype(np.float64).reshape(-1, *weights.shape[-4:])
+    sums = given.sum(axis=-1)
+    if not (given.min() >= 0 and abs(sums - 1.0).max() <= _ROW_TOLERANCE):
+        got = f"a smallest weight of {given.min():.3g} and row sums of {sums.min():.6g} to {sums.max():.6g}"
+        raise InputError("attention rows that are distributions", got, "give whole rows, after the softmax")
+    kept = given[..., extra:, extra:]
+    mass = kept.sum(axis=-1)
+    if mass.min() <= 0:
+        raise InputError(
+            "some attention to tokens with a place", "a row without any", "look at that head by itself"
+        )
+    return kept / mass[..., None], sums[..., extra:] - mass
+
+
+def _areas(grid: Grid) -> np.ndarray:
+    areas = grid.areas.ravel()
+    return areas / areas.sum()
+
+
+def _mean_power(weights: np.ndarray, areas: np.ndarray, distances: np.ndarray, power: int) -> np.ndarray:
+    """``sum_i w_i sum_j A_ij d_ij^power`` averaged over samples: ``(layer, head)``."""
+    return np.einsum("slhij,ij->lh", weights, areas[:, None] * distances**power) / len(weights)
+
+
+def _divergence(weights: np.ndarray, areas: np.ndarray) -> np.ndarray:
+    """``KL(A_i || w) = sum_j A_ij log(A_ij / w_j)`` of each query; a key that gets nothing adds nothing."""
+    return (xlogy(weights, weights) - weights * np.log(areas)).sum(axis=-1)
+
+
+def _aligned(weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """``A[i, i + D]`` for every flat query ``i`` and flat offset ``D mod n``, on a periodic grid."""
+    cells = np.stack(np.unravel_index(np.arange(weights.shape[-1]), shape))
+    keys = (cells[:, :, None] + cells[:, None, :]) % np.reshape(shape, (-1, 1, 1))
+    flat = np.ravel_multi_index(tuple(keys), shape)
+    return np.take_along_axis(weights, flat.reshape(1, 1, 1, *flat.shape), axis=-1)
+
+
+def _periodic_plane(grid: Grid) -> None:
+    if grid.is_sphere or not all(grid.periodic):
+        got = grid.describe()
+        raise InputError("a plane that is periodic along every axis", got, "use zonal_stencil or radial_lift")
+
+
+def _table(values: np.ndarray, long_name: str, units: str, dims: tuple[str, ...] = ()) -> xr.DataArray:
+    attrs = {"long_name": long_name, "units": units}
+    return xr.DataArray(values, dims=("layer", "head", *dims), attrs=attrs)

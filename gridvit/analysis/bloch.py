@@ -1,0 +1,110 @@
+"""Waves under a step that knows its patches: alias matrices, stability and the imprint of the patches.
+
+A patch model commutes with shifts by a patch only. It sends a wave ``k`` to ``k + 2 pi m / P``, and a plain
+symbol does not tell its growth: the ``P^d x P^d`` alias matrices do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from gridvit.analysis.probe import patch_cells, probe
+from gridvit.analysis.symbol import grid_symbol
+from gridvit.errors import InputError
+from gridvit.rollout import Context, Step
+from gridvit.stencil import Stencil
+
+
+def phase_average(stencil: Stencil) -> Stencil:
+    """``S(d) = P^-d sum_p J(p, p + d)``: the mean over the axis ``"cell"`` of a probed stencil."""
+    return stencil.mean("cell")
+
+
+def alias_matrices(
+    rows: Stencil, shape: Sequence[int], patch: Sequence[int]
+) -> Complex[np.ndarray, "base n n"]:
+    r"""``M_k[m, m'] = g_{m - m'}(k + 2 pi m' / P)``, ``g_m(k) = P^-d sum_p G_p(k) e^{-2 pi i m.p / P}``.
+
+    A linear operator that commutes with shifts by ``P`` cells sends a wave ``k'`` only to ``k' + 2 pi m /
+    P``; ``G_p`` is the symbol of its row at phase ``p``. The eigenvalues of all ``M_k`` together are those
+    of the operator, and their diagonals are the symbol of ``phase_average``.
+
+    Args:
+        rows: dims ``("cell",)``: the Jacobian row at each cell of the first patch, row-major.
+        shape: of the periodic grid.
+        patch: ``P`` per axis, dividing the shape.
+
+    Returns:
+        One ``(P^d C, P^d C)`` matrix for each of the ``prod(n / P)`` waves ``k``.
+    """
+    ndim, size, blocks = len(shape), prod(patch), [n // p for n, p in zip(shape, patch, strict=True)]
+    if any(n % p for n, p in zip(shape, patch, strict=True)) or rows.weights.shape[0] != size:
+        got = f"{rows.weights.shape[0]} rows on {tuple(shape)}"
+        raise InputError(
+            f"{size} rows on a grid that {tuple(patch)} divides", got, "probe every cell of one patch"
+        )
+    symbols = grid_symbol(rows, shape).reshape(*patch, rows.components, rows.components, *shape)
+    phases = np.fft.fftn(symbols, axes=tuple(range(ndim)), norm="forward")
+    split = phases.reshape(size, rows.components, rows.components, *np.column_stack([patch, blocks]).ravel())
+    bands = split.transpose(0, *range(3, split.ndim, 2), *range(4, split.ndim, 2), 1, 2)
+    bands = bands.reshape(size, size, prod(blocks), rows.components, rows.components)
+    alias = np.stack(np.unravel_index(np.arange(size), tuple(patch)))
+    change = (alias[:, :, None] - alias[:, None, :]) % np.reshape(patch, (-1, 1, 1))
+    coupled = bands[np.ravel_multi_index(tuple(change), tuple(patch)), np.arange(size)]
+    n = size * rows.components
+    return coupled.transpose(2, 0, 3, 1, 4).reshape(-1, n, n)
+
+
+def bloch(
+    step: Step,
+    state: Float[Tensor, "1 variable *space"],
+    patch: Sequence[int],
+    context: Context | None = None,
+) -> xr.Dataset:
+    r"""``rho = max_k rho(M_k)`` and ``sigma = max_k |M_k|_2`` over a step's alias matrices.
+
+    What decides stability is ``rho``, not the largest ``|G|`` of the averaged stencil. ``imprint`` is
+    ``|off-diagonal|_F / |M|_F``: 0 for a step that does not know its patches, and waves it mixes up
+    otherwise.
+
+    Args:
+        step: commutes with shifts by a patch. ``site_defect`` says how nearly: how much the Jacobian rows of
+            the first patch and of the middle one differ, relative to their size. A nonlinear step commutes
+            only if the state itself repeats with the patch, such as a constant.
+        state: one state on a plane that is periodic along every axis.
+        patch: cells per axis.
+
+    Returns:
+        Dataset of the numbers ``spectral_radius``, ``sigma_max``, ``imprint`` and ``site_defect``.
+    """
+    grid = step.grid
+    if grid.is_sphere or not all(grid.periodic):
+        raise InputError("a plane that is periodic along every axis", grid.describe(), "use the probe alone")
+    rows = probe(step, state, patch_cells(patch), context).isel(state=0)
+    matrices = alias_matrices(rows, grid.shape, patch)
+    blocks = np.kron(np.eye(prod(patch)), np.ones((len(step.variables),) * 2)).astype(bool)
+    numbers = {
+        "spectral_radius": (np.abs(np.linalg.eigvals(matrices)).max(), "largest eigenvalue of the step"),
+        "sigma_max": (np.linalg.norm(matrices, 2, axis=(-2, -1)).max(), "largest amplification in one step"),
+        "imprint": (
+            np.linalg.norm(matrices[:, ~blocks]) / np.linalg.norm(matrices),
+            "share of aliased waves",
+        ),
+        "site_defect": (_site_defect(step, state, patch, context), "difference between two patches"),
+    }
+    return xr.Dataset(
+        {k: ((), float(v), {"long_name": name, "units": "1"}) for k, (v, name) in numbers.items()}
+    )
+
+
+def _site_defect(step: Step, state: Tensor, patch: Sequence[int], context: Context | None) -> float:
+    """``|J(x + q P) - J(x)| / |J(x)|`` between the rows of the first patch and of the middle one."""
+    middle = [n // p // 2 * p for n, p in zip(step.grid.shape, patch, strict=True)]
+    first, other = (probe(step, state, patch_cells(patch, c), context) for c in (None, middle))
+    return float(np.linalg.norm((other - first).weights) / np.linalg.norm(first.weights))

@@ -1,0 +1,176 @@
+"""The local linear forecast that a model must beat: ridge regression on a small neighbourhood."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy.lib.stride_tricks import sliding_window_view
+
+from gridvit.analysis.baselines import Fields, check_leads
+from gridvit.analysis.skill import area_weights
+from gridvit.errors import InputError
+from gridvit.grid import Grid
+
+PENALTIES = tuple(10.0**power for power in range(-7, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbourhood:
+    r"""``z(x + d)``, ``|d_i| <= radius``: the standardised variables around every cell of a row.
+
+    Beyond a wall or pole the edge cell is repeated.
+
+    Args:
+        grid: of one or two axes.
+        radius: half width in cells; 2 is 5 x 5.
+        center: mean of each variable.
+        scale: standard deviation of each variable.
+    """
+
+    grid: Grid
+    radius: int
+    center: Float[np.ndarray, "variable"]
+    scale: Float[np.ndarray, "variable"]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of cells: latitudes, or one in one dimension."""
+        return self.grid.size // self.grid.shape[-1]
+
+    def features(
+        self, fields: Float[np.ndarray, "batch variable *space"], row: int
+    ) -> Float[np.ndarray, "batch column feature"]:
+        """Variables by offsets, row-major, around the cells of one row."""
+        columns = self._windows(self.grid.ndim - 1)
+        lines = self._windows(0)[row] if self.grid.ndim == 2 else np.zeros(1, dtype=int)
+        planes = fields.reshape(*fields.shape[:2], self.rows, -1)[:, :, lines]
+        scaled = (planes - self.center[:, None, None]) / self.scale[:, None, None]
+        # (batch, variable, line, column, offset) -> (batch, column, variable, line, offset)
+        around = np.moveaxis(scaled[..., columns], 3, 1)
+        return around.reshape(*around.shape[:2], -1)
+
+    def _windows(self, axis: int) -> np.ndarray:
+        index, _ = self.grid.ghost(axis, self.radius, "open")
+        return sliding_window_view(index, 2 * self.radius + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class LocalRidge:
+    r"""``u(t + L, x) - u(t, x) = b + sum_d B(d) z(t, x + d)``, fitted for each lead and row of cells.
+
+    One set of coefficients for each latitude, pooled along longitude (in one dimension a single set).
+
+    Args:
+        around: the neighbourhood ``z``.
+        slope: ``B``.
+        intercept: ``b``.
+        penalty: chosen for each lead.
+    """
+
+    around: Neighbourhood
+    slope: Float[np.ndarray, "lead row feature variable"]
+    intercept: Float[np.ndarray, "lead row variable"]
+    penalty: Float[np.ndarray, "lead"]
+
+    @classmethod
+    def fit(
+        cls,
+        train: Fields,
+        validate: Fields,
+        grid: Grid,
+        leads: Sequence[int],
+        radius: int = 2,
+        penalties: Sequence[float] = PENALTIES,
+    ) -> LocalRidge:
+        r"""``min |y - b - z B|^2 / n + penalty s^2 |B|^2``, ``s^2`` the mean variance of a row's features.
+
+        For each lead that penalty is kept which has the smallest area-weighted error on the validation part,
+        each variable relative to its variance.
+
+        Args:
+            train: ``(sample, time, variable, *space)``; the coefficients see nothing else.
+            validate: likewise; only chooses the penalties.
+            grid: where the fields are.
+            leads: in time steps.
+            radius: of the neighbourhood.
+            penalties: to choose from.
+
+        Raises:
+            InputError: more than two axes, leads beyond a part, a variable that is constant.
+        """
+        for part in (train, validate):
+            check_leads(part, leads)
+        axes = (0, 1, *range(3, train.ndim))
+        center, scale = train.mean(axis=axes, dtype=np.float64), train.std(axis=axes, dtype=np.float64)
+        if grid.ndim > 2 or not scale.all():
+            got = f"{grid.ndim} axes and standard deviations {scale.tolist()}"
+            raise InputError("one or two axes and variables that vary", got, "leave out what is constant")
+        around = Neighbourhood(grid, radius, center, scale)
+        fits = [_fit_row(around, row, (train, validate), leads, penalties) for row in range(around.rows)]
+        slope, intercept, error = (np.stack(parts, axis=1) for parts in zip(*fits, strict=True))
+        areas = area_weights(grid).reshape(around.rows, -1).mean(axis=-1)
+        best = np.einsum("lrpc,r,c->lp", error, areas, scale**-2.0).argmin(axis=1)
+        each = np.arange(len(leads))
+        penalty = np.asarray(penalties, dtype=np.float64)[best]
+        return cls(around, slope[each, :, best], intercept[each, :, best], penalty)
+
+    def __call__(
+        self, start: Float[np.ndarray, "case variable *space"]
+    ) -> Float[np.ndarray, "case lead variable *space"]:
+        """Forecasts ``u(t) + increment`` from each start, one per fitted lead."""
+        rows = [self._increments(start, row) for row in range(self.around.rows)]
+        increment = np.stack(rows, axis=-2)
+        return start[:, None] + increment.reshape(*increment.shape[:3], *start.shape[2:])
+
+    def _increments(self, start: np.ndarray, row: int) -> Float[np.ndarray, "case lead variable column"]:
+        linear = np.einsum("ixf,lfc->ilcx", self.around.features(start, row), self.slope[:, row])
+        return linear + self.intercept[:, row, :, None]
+
+
+def _fit_row(
+    around: Neighbourhood,
+    row: int,
+    parts: tuple[np.ndarray, np.ndarray],
+    leads: Sequence[int],
+    penalties: Sequence[float],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of one row: slopes ``(lead, penalty, feature, variable)``, intercepts and validation errors."""
+    train, validate = (_samples(around, part, row) for part in parts)
+    found = []
+    for lead in leads:
+        slope, intercept = _ridge(*_pairs(*train, lead), penalties)
+        z, y = _pairs(*validate, lead)
+        found.append((slope, intercept, ((y - z @ slope - intercept[:, None]) ** 2).mean(axis=1)))
+    slopes, intercepts, errors = (np.stack(each) for each in zip(*found, strict=True))
+    return slopes, intercepts, errors
+
+
+def _samples(around: Neighbourhood, part: np.ndarray, row: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features ``(sample, time, column, feature)`` and values ``(.., variable)`` of a row."""
+    flat = part.reshape(-1, *part.shape[2:])
+    z = around.features(flat, row)
+    u = flat.reshape(*flat.shape[:2], around.rows, -1)[:, :, row].swapaxes(1, 2).astype(np.float64)
+    return z.reshape(*part.shape[:2], *z.shape[1:]), u.reshape(*part.shape[:2], *u.shape[1:])
+
+
+def _pairs(features: np.ndarray, values: np.ndarray, lead: int) -> tuple[np.ndarray, np.ndarray]:
+    """Features at ``t`` and increments over ``lead``, one row of each per sample, time and column."""
+    increments = values[:, lead:] - values[:, :-lead]
+    early = features[:, : features.shape[1] - lead]
+    return early.reshape(-1, early.shape[-1]), increments.reshape(-1, increments.shape[-1])
+
+
+def _ridge(
+    x: Float[np.ndarray, "n feature"], y: Float[np.ndarray, "n variable"], penalties: Sequence[float]
+) -> tuple[Float[np.ndarray, "penalty feature variable"], Float[np.ndarray, "penalty variable"]]:
+    """Slopes and intercepts for each penalty, from one eigendecomposition of the centred Gram matrix."""
+    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+    centred = x - mean_x
+    variances, directions = np.linalg.eigh(centred.T @ centred / len(x))
+    cross = directions.T @ (centred.T @ (y - mean_y)) / len(x)
+    damped = variances + np.asarray(penalties, dtype=np.float64)[:, None] * variances.mean()
+    slope = np.einsum("fe,pe,ec->pfc", directions, 1 / damped, cross)
+    return slope, mean_y - mean_x @ slope

@@ -1,0 +1,118 @@
+"""The model file: one ``safetensors`` file that holds all that a forecast needs, and runs no code when loaded.
+
+Weights, grid features and statistics are tensors; the header holds, as JSON, the format version, the network's
+configuration, the grid, the variables, the time step, and how the user's file was laid out.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from gridvit.config import ModelConfig
+from gridvit.data.fields import Fields, Variable
+from gridvit.data.layout import Layout
+from gridvit.data.normalise import Statistics
+from gridvit.data.times import TimeStep
+from gridvit.errors import InputError
+from gridvit.grid import Grid
+from gridvit.nn.step import ModelStep
+from gridvit.nn.vit import ViT
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a model file says of its model beside the tensors."""
+
+    config: ModelConfig
+    grid: Grid
+    variables: tuple[Variable, ...]
+    step: TimeStep
+    layout: Layout
+
+    @classmethod
+    def of(cls, config: ModelConfig, fields: Fields) -> Description:
+        """The description of a model of ``fields``."""
+        return cls(config, fields.grid, fields.variables, fields.step, fields.layout)
+
+    def to_json(self) -> str:
+        """Every field as plain JSON, exact."""
+        return json.dumps(
+            {
+                "format": FORMAT,
+                "config": asdict(self.config),
+                "grid": self.grid.to_dict(),
+                "variables": [asdict(variable) for variable in self.variables],
+                "step": self.step.to_dict(),
+                "layout": self.layout.to_dict(),
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str, path: Path) -> Description:
+        """The inverse of ``to_json``; refuses other formats."""
+        header: dict[str, Any] = json.loads(text)
+        if header.get("format") != FORMAT:
+            raise InputError(
+                f"a model file of format {FORMAT}",
+                f"format {header.get('format')} in {path}",
+                "load it with the gridvit version that wrote it",
+            )
+        config = {**header["config"], "patch": tuple(header["config"]["patch"])}
+        return cls(
+            ModelConfig(**config),
+            Grid.from_dict(header["grid"]),
+            tuple(Variable(**variable) for variable in header["variables"]),
+            TimeStep.from_dict(header["step"]),
+            Layout.from_dict(header["layout"]),
+        )
+
+
+def build(description: Description, statistics: Statistics) -> ModelStep:
+    """An untrained model: persistence, since the decoder starts at zero."""
+    network = ViT(description.config, description.grid, len(description.variables))
+    moments = (torch.from_numpy(a) for a in (statistics.mean, statistics.std, statistics.increment_std))
+    names = [variable.name for variable in description.variables]
+    return ModelStep(network, names, description.step.seconds, *moments)
+
+
+def save(path: Path, model: ModelStep, description: Description) -> None:
+    """Write the model file, by a temporary name and a rename, so that a reader never sees half of it."""
+    temporary = path.with_suffix(".tmp")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(tensors, temporary, metadata={"gridvit": description.to_json()})
+    os.replace(temporary, path)
+
+
+def load(path: Path) -> tuple[ModelStep, Description]:
+    """The model, on the CPU and in evaluation mode, and its description.
+
+    Raises:
+        InputError: no such file, not a model file, or a format of another version.
+    """
+    if not path.is_file():
+        raise InputError("a trained model", f"no file {path}", "train the run first: gridvit train CONFIG")
+    try:
+        with safe_open(path, "pt") as file:
+            header = (file.metadata() or {}).get("gridvit")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except SafetensorError as error:
+        raise InputError("a gridvit model file", f"{path}, which is damaged ({error})", "train the run again") from None
+    if header is None:
+        raise InputError("a gridvit model file", f"{path}, which has no gridvit header", "give a run's folder") from None
+    description = Description.from_json(header, path)
+    ones = torch.ones(len(description.variables))
+    names = [variable.name for variable in description.variables]
+    network = ViT(description.config, description.grid, len(names))
+    model = ModelStep(network, names, description.step.seconds, ones, ones, ones)
+    model.load_state_dict(tensors)
+    return model.eval(), description

@@ -1,0 +1,271 @@
+"""The command line: each verb a few lines over ``gridvit.run``. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from argparse import ArgumentError
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gridvit import __version__
+from gridvit.errors import InputError
+
+USAGE = """usage: gridvit VERB ...
+
+Learn how gridded fields evolve with a transformer, and read what it learned as a numerical scheme.
+
+  simulate EQUATION --out FILE    solver trajectories as a CF NetCDF or Zarr file
+  check FILE                      what gridvit sees in a file, and what to fix
+  train CONFIG                    train, or go on with, a run; any option can be overridden: --model.depth 6
+  forecast RUN FILE --out FILE    forecast from the states of a file
+  evaluate RUN                    score against persistence, climatology, regression and solver, by lead time
+  analyse RUN                     attention distances, learned stencil, symbol, recovered coefficients
+  report RUN                      one self-contained HTML page of it all
+
+gridvit VERB --help tells the options of a verb; gridvit --version the version.
+"""
+
+Verb = Callable[[Sequence[str]], None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; 0 if it went well, 2 with one sentence on stderr for bad input, 130 if interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0
+    if given[0] == "--version":
+        print(__version__)
+        return 0
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("gridvit").setLevel(logging.INFO)
+    try:
+        _verb(given[0])(given[1:])
+    except InputError as error:
+        print(f"gridvit: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        print("gridvit: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _verb(name: str) -> Verb:
+    if name in VERBS:
+        return VERBS[name]
+    from gridvit.parsing import nearest
+
+    near = nearest(name, list(VERBS))
+    raise InputError(
+        f"one of {', '.join(VERBS)}", repr(name), f"did you mean {near!r}?" if near else "see gridvit --help"
+    )
+
+
+def _parsed(verb: str, description: str, options: dict[str, dict[str, Any]], arguments: Sequence[str]) -> Any:
+    """Positional and optional arguments of the verbs that take no configuration."""
+    from jsonargparse import ArgumentParser
+
+    from gridvit.parsing import explained
+
+    parser = ArgumentParser(
+        prog=f"gridvit {verb}", description=description, exit_on_error=False, allow_abbrev=False
+    )
+    for name, settings in options.items():
+        parser.add_argument(name, **settings)
+    try:
+        return parser.parse_args(list(arguments))
+    except (ArgumentError, TypeError, ValueError) as error:
+        known = [name.lstrip("-") for name in options if name.startswith("--")]
+        raise explained(str(error), known) from None
+
+
+RUN = {"run": {"type": str, "help": "folder of a run, as gridvit train wrote it"}}
+JSON = {"--json": {"action": "store_true", "help": "print JSON instead of tables"}}
+OVERWRITE = {"--overwrite": {"action": "store_true", "help": "replace what exists"}}
+OUT = {"--out": {"type": str, "required": True, "help": "NetCDF (.nc) or Zarr (.zarr) to write"}}
+
+
+def _flag(arguments: list[str], name: str) -> bool:
+    """Take a flag out of arguments that a configuration's parser will read."""
+    found = name in arguments
+    while name in arguments:
+        arguments.remove(name)
+    return found
+
+
+def _value(arguments: list[str], name: str, what: str) -> str:
+    """Take an option and its value out of arguments that a configuration's parser will read."""
+    for index, argument in enumerate(arguments):
+        if argument == name and index + 1 < len(arguments):
+            del arguments[index]
+            return arguments.pop(index)
+        if argument.startswith(f"{name}="):
+            return arguments.pop(index).partition("=")[2]
+    raise InputError(f"{name} {what}", "none", f"add {name} {what}")
+
+
+def _helped(kind: type, prog: str, description: str, arguments: Sequence[str]) -> bool:
+    """Print the help of a verb that takes a configuration, if asked for."""
+    if not {"-h", "--help"} & set(arguments):
+        return False
+    from gridvit.parsing import parser_of
+
+    parser_of(kind, prog, description).print_help()
+    return True
+
+
+def _simulate(arguments: Sequence[str]) -> None:
+    from gridvit.config import SimulateConfig
+    from gridvit.parsing import parse
+
+    prog = "gridvit simulate EQUATION|CONFIG --out FILE [--overwrite]"
+    text = "Solver trajectories as a CF file. The first argument names an equation, or a YAML file of options."
+    if _helped(SimulateConfig, prog, text, arguments):
+        return
+    rest = list(arguments)
+    overwrite, out = _flag(rest, "--overwrite"), _value(rest, "--out", "FILE")
+    if rest and not rest[0].startswith("-"):
+        named = rest.pop(0)
+        is_file = named.endswith((".yaml", ".yml"))
+        rest = ["--config", named, *rest] if is_file else [*rest, "--equation", named]
+    config = parse(SimulateConfig, rest, prog)
+    from gridvit import run
+
+    print(run.simulate(config, out, overwrite))
+
+
+def _check(arguments: Sequence[str]) -> None:
+    options = {
+        "file": {"type": str, "help": "a NetCDF file or a Zarr store"},
+        "--variables": {"type": tuple[str, ...], "default": (), "help": "variables to look at, e.g. [t2m,msl]"},
+        "--periodic": {"type": dict[str, bool], "default": {}, "help": 'axes stated periodic, e.g. {"x": true}'},
+    }
+    given = _parsed("check", "What gridvit sees in a file.", {**options, **JSON}, arguments)
+    from gridvit import run
+
+    found = run.check(given.file, given.variables, given.periodic)
+    print(json.dumps(found, indent=2) if given.json else _checked(found))
+
+
+def _checked(found: dict[str, Any]) -> str:
+    axes = [
+        [a["name"], a["in_file"], a["cells"], f"{a['from']:g} to {a['to']:g} {a['units']}", "yes" if a["periodic"] else "no",
+         " ".join(map(str, a["patches"]))] for a in found["grid"]["axes"]
+    ]  # fmt: skip
+    numbers = [
+        [v["name"], v["units"], *(f"{v[key]:.6g}" for key in ("min", "mean", "max"))] for v in found["variables"]
+    ]
+    time = found["time"]
+    return "\n".join(
+        [
+            f"{found['path']}: usable",
+            f"{found['grid']['description']}; {found['samples']} sample(s)",
+            f"{time['steps']} times, {time['first']} to {time['last']}, every {time['step']}",
+            "",
+            table(["axis", "in the file", "cells", "centres", "periodic", "patch sizes up to 16"], axes),
+            "",
+            table(["variable", "units", "min", "mean", "max"], numbers),
+        ]
+    )
+
+
+def _train(arguments: Sequence[str]) -> None:
+    from gridvit.config import RunConfig
+    from gridvit.parsing import parse
+
+    prog = "gridvit train CONFIG [--overwrite]"
+    text = "Train, or go on with, the run that a YAML file describes; options override the file."
+    if _helped(RunConfig, prog, text, arguments):
+        return
+    rest = list(arguments)
+    overwrite = _flag(rest, "--overwrite")
+    if rest and not rest[0].startswith("-"):
+        rest.insert(0, "--config")
+    config = parse(RunConfig, rest, prog)
+    from gridvit import run
+
+    print(run.train(config, overwrite=overwrite))
+
+
+def _forecast(arguments: Sequence[str]) -> None:
+    options = {
+        **RUN,
+        "file": {"type": str, "help": "NetCDF file or Zarr store with the initial states"},
+        "--steps": {"type": int, "default": 4, "help": "model steps to forecast"},
+        "--init": {"type": str, "default": "last", "help": "initial time: first, last, all, or a time in the file"},
+    }
+    given = _parsed("forecast", "Forecast from the states of a file.", {**options, **OUT, **OVERWRITE}, arguments)
+    from gridvit import run
+
+    print(run.forecast(given.run, given.file, given.steps, given.out, given.init, given.overwrite))
+
+
+def _evaluate(arguments: Sequence[str]) -> None:
+    given = _parsed("evaluate", "Score a run on its test part.", {**RUN, **JSON}, arguments)
+    from gridvit import run
+    from gridvit.report.tables import score_tables
+
+    scores = run.evaluate(given.run)
+    print(_json(scores) if given.json else _tables(score_tables(scores)))
+
+
+def _analyse(arguments: Sequence[str]) -> None:
+    given = _parsed("analyse", "Measure what a run has learned.", {**RUN, **JSON}, arguments)
+    from gridvit import run
+    from gridvit.report.tables import analysis_tables
+
+    found = run.analyse(given.run)
+    print(_json(found) if given.json else _tables(analysis_tables(found)))
+
+
+def _report(arguments: Sequence[str]) -> None:
+    given = _parsed("report", "One HTML page of a run's scores and analysis.", RUN, arguments)
+    from gridvit import run
+
+    print(run.report(given.run))
+
+
+def _json(ds: Any) -> str:
+    """A Dataset as strict JSON: numbers that are not finite become null."""
+    return json.dumps(_finite(ds.to_dict()), indent=2, default=str)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not abs(value) < float("inf") else value
+
+
+def _tables(tables: dict[str, tuple[Sequence[str], Sequence[Sequence[str]]]]) -> str:
+    return "\n\n".join(f"{title}\n{table(columns, rows)}" for title, (columns, rows) in tables.items())
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Columns as wide as their widest cell, the first to the left, the others to the right."""
+    cells = [[str(cell) for cell in row] for row in [columns, *rows]]
+    widths = [max(len(row[c]) for row in cells) for c in range(len(columns))]
+    lines = [
+        "  ".join(cell.ljust(w) if c == 0 else cell.rjust(w) for c, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        for row in cells
+    ]
+    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+
+
+VERBS: dict[str, Verb] = {
+    "simulate": _simulate,
+    "check": _check,
+    "train": _train,
+    "forecast": _forecast,
+    "evaluate": _evaluate,
+    "analyse": _analyse,
+    "report": _report,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

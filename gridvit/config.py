@@ -1,0 +1,180 @@
+"""What a run is made of: frozen dataclasses, free of torch, that YAML files and the command line fill.
+
+A field's docstring is its help text. Sizes are in cells or steps, learning rates are dimensionless; unknown keys
+are refused by the parser in ``gridvit.cli``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Bounds = tuple[int | float, int | float]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which part of the data trains, validates and tests.
+
+    Whole numbers are step (or sample) indices ``[first, last)``, fractions are shares of the axis.
+
+    Args:
+        along: split by time, by sample, or ("auto") by sample where there is more than one, else by time.
+        train: first and last of the training part.
+        validate: first and last of the validation part.
+        test: first and last of the test part.
+    """
+
+    along: Literal["auto", "time", "sample"] = "auto"
+    train: Bounds = (0.0, 0.7)
+    validate: Bounds = (0.7, 0.85)
+    test: Bounds = (0.85, 1.0)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Where the fields come from.
+
+    Args:
+        path: a NetCDF file or a Zarr store.
+        variables: names to learn; all gridded variables that move in time where none are named.
+        periodic: axes stated to be periodic or not, by name, where the file does not say.
+        stride: one model step is this many file steps.
+        split: which part trains, validates and tests.
+    """
+
+    path: str = ""
+    variables: tuple[str, ...] = ()
+    periodic: dict[str, bool] = field(default_factory=dict)
+    stride: int = 1
+    split: Split = field(default_factory=Split)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A Vision Transformer on patch tokens whose attention is biased by physical distance.
+
+    Args:
+        kind: the family of network.
+        patch: cells of a token along each axis; a periodic axis must be divided by it.
+        width: channels of a token.
+        depth: transformer blocks.
+        heads: attention heads; width must be divisible by it.
+        mlp_ratio: hidden width of the feed-forward part over ``width``.
+        bias: additive distance bias of the attention logits, or none.
+        harmonics: harmonics of the bias along each periodic axis of a plane.
+        position: "bounded" adds smooth features of the coordinates along the axes that are not periodic (latitude
+            on the sphere); along periodic axes position enters by distance alone.
+        clock: adds the cosine and sine of local solar time to the inputs (sphere only).
+    """
+
+    kind: Literal["vit"] = "vit"
+    patch: tuple[int, ...] = (4, 4)
+    width: int = 128
+    depth: int = 4
+    heads: int = 4
+    mlp_ratio: int = 4
+    bias: Literal["distance", "none"] = "distance"
+    harmonics: int = 2
+    position: Literal["bounded", "none"] = "bounded"
+    clock: bool = False
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the next-step update is learned.
+
+    Args:
+        epochs: passes over the training windows.
+        batch_size: windows in a step of the optimiser.
+        learning_rate: peak of a schedule with linear warm-up and cosine decay.
+        weight_decay: decoupled decay of the weight matrices (AdamW).
+        warmup_steps: steps of linear warm-up.
+        clip: largest norm of the gradient.
+        shift: periodic axes along which each batch is rolled by a random number of cells.
+        seed: seed of weights, data order and shifts.
+        workers: processes that prepare batches; none is right for data in memory.
+        accelerator: what to train on.
+        devices: how many of them.
+        precision: arithmetic of the training step.
+    """
+
+    epochs: int = 30
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_steps: int = 50
+    clip: float = 1.0
+    shift: tuple[str, ...] = ()
+    seed: int = 0
+    workers: int = 0
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = 1
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How a trained run is scored and measured.
+
+    Args:
+        leads: steps of the scored forecasts.
+        states: states at which Jacobians and attention are measured.
+        energy_share: share of the data variance held by the modes that the fits use.
+    """
+
+    leads: int = 4
+    states: int = 4
+    energy_share: float = 0.99
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A complete, replayable run.
+
+    Args:
+        name: folder of the run inside ``root``.
+        root: folder of all runs.
+        data: where the fields come from.
+        model: the network.
+        training: how it learns.
+        evaluation: how it is scored and measured.
+    """
+
+    name: str = "run"
+    root: str = "runs"
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+
+@dataclass(frozen=True)
+class SimulateConfig:
+    """Trajectories of a PDE on a periodic plane.
+
+    Args:
+        equation: "advection", "diffusion", "advection-diffusion" or "burgers".
+        parameters: coefficients of the equation by name, e.g. ``velocity: [1.0, 0.5]``.
+        shape: cells along each axis (one or two axes).
+        lengths: length of the domain along each axis; the number of cells where none are given.
+        dt: time between stored frames.
+        steps: frames after the initial one.
+        samples: trajectories.
+        cutoff: cycles per domain at which the spectrum of the initial states falls to 1/e.
+        seed: seed of the initial states.
+        scheme: a named scheme of linear advection-diffusion, or a Runge-Kutta tableau for Burgers.
+        substeps: steps of the scheme between stored frames.
+    """
+
+    equation: str = "advection-diffusion"
+    parameters: dict[str, Any] = field(default_factory=dict)
+    shape: tuple[int, ...] = (32, 32)
+    lengths: tuple[float, ...] = ()
+    dt: float = 1.0
+    steps: int = 20
+    samples: int = 64
+    cutoff: float = 4.0
+    seed: int = 0
+    scheme: str = ""
+    substeps: int = 1

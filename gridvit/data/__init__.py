@@ -1,0 +1,23 @@
+"""Fields from files: opened, standardised, split and measured; trajectories are in ``data.simulate``."""
+
+from gridvit.data.fields import Fields, Variable, load
+from gridvit.data.layout import Layout
+from gridvit.data.normalise import Statistics, compute
+from gridvit.data.sources import open_dataset, standardise
+from gridvit.data.times import TimeStep
+from gridvit.data.windows import partition, resolve, windows
+
+__all__ = [
+    "Fields",
+    "Layout",
+    "Statistics",
+    "TimeStep",
+    "Variable",
+    "compute",
+    "load",
+    "open_dataset",
+    "partition",
+    "resolve",
+    "standardise",
+    "windows",
+]

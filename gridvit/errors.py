@@ -1,0 +1,13 @@
+"""One kind of refusal, in three parts: what was expected, what came, what to do about it."""
+
+from __future__ import annotations
+
+
+class InputError(ValueError):
+    """Bad input, said as ``expected {expected}, got {got}: {do}``.
+
+    The command line shows the sentence alone and exits with status 2; in Python it is a ``ValueError``.
+    """
+
+    def __init__(self, expected: str, got: str, do: str) -> None:
+        super().__init__(f"expected {expected}, got {got}: {do}")

@@ -1,0 +1,132 @@
+"""Forecasts from a trained model: a Dataset in, a Dataset out, in the user's own names, units and order."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+
+from gridvit import checkpoint
+from gridvit.checkpoint import Description
+from gridvit.data.fields import stack
+from gridvit.data.layout import Layout
+from gridvit.data.sources import standardise
+from gridvit.data.times import canonical, epoch_seconds
+from gridvit.errors import InputError
+from gridvit.grid import Grid
+from gridvit.nn.step import ModelStep
+from gridvit.rollout import Context, Step, rollout
+
+CHUNK = 32  # initial states forecast at once: bounds memory, not the result
+MODEL_FILE = "model.safetensors"
+
+
+def forecast_array(
+    step: Step, states: Float[np.ndarray, "case variable *space"], seconds: Float[np.ndarray, "case"], steps: int
+) -> Float[np.ndarray, "case lead variable *space"]:
+    """u(t + n dt), n = 1..steps, for every initial state, in its dtype."""
+    chunks = []
+    with torch.no_grad():
+        for first in range(0, len(states), CHUNK):
+            part = slice(first, first + CHUNK)
+            context = Context(torch.from_numpy(seconds[part]))
+            chunks.append(rollout(step, torch.from_numpy(states[part]), steps, context)[:, 1:].numpy())
+    return np.concatenate(chunks)
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """A trained model that takes and gives xarray Datasets; needs no Lightning.
+
+    ``Forecaster.load("runs/era5")`` reads the model file of a run folder (or the file itself). Calling it forecasts
+    from every time in the Dataset. ``step`` is the model as a ``Step`` on tensors.
+    """
+
+    step: ModelStep
+    description: Description
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Forecaster:
+        """The model of a run folder or of a ``model.safetensors`` file."""
+        path = Path(path)
+        return cls(*checkpoint.load(path / MODEL_FILE if path.is_dir() else path))
+
+    @property
+    def grid(self) -> Grid:
+        """Grid of the fields."""
+        return self.step.grid
+
+    @property
+    def token_grid(self) -> Grid:
+        """Grid of the tokens, which attention lives on."""
+        return self.step.token_grid
+
+    def __call__(self, ds: xr.Dataset, steps: int) -> xr.Dataset:
+        """Forecasts of ``steps`` model steps from every time in ``ds``.
+
+        Returns:
+            The model's variables on dimensions ``(init_time, lead, ...)`` followed by those of ``ds`` in its own
+            order and convention, with ``valid_time(init_time, lead)``.
+
+        Raises:
+            InputError: another grid than the one trained on, a variable that is missing, fewer than one step.
+        """
+        if steps < 1:
+            raise InputError("at least one forecast step", str(steps), "give --steps a positive number")
+        states, times, layout = self._read(ds)
+        samples, inits = states.shape[:2]
+        seconds = np.tile(epoch_seconds(times), samples)
+        cases = forecast_array(self.step, states.reshape(-1, *states.shape[2:]), seconds, steps)
+        values = cases.reshape(samples, inits, *cases.shape[1:])  # (S, I, L, C, *space)
+        return self.dataset(values, times, layout, ds.attrs)
+
+    def attention(self, ds: xr.Dataset) -> Float[np.ndarray, "case layer head query key"]:
+        """Attention weights at every state in ``ds``, sample by sample, on ``token_grid``."""
+        states, times, _ = self._read(ds)
+        flat = torch.from_numpy(states.reshape(-1, *states.shape[2:]))
+        context = Context(torch.from_numpy(np.tile(epoch_seconds(times), len(states))))
+        return self.step.attention_weights(flat, context).numpy()
+
+    def _read(self, ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray, Layout]:
+        """States (S, T, C, *space), times and layout of the user's Dataset, checked against the model."""
+        stated = dict(zip(self.grid.names, self.grid.periodic, strict=True))
+        ds, grid, layout = standardise(ds, self.step.variables, stated)
+        if grid != self.grid:
+            raise InputError(
+                f"data on the grid of the model ({self.grid.describe()})",
+                grid.describe(),
+                "interpolate the data to that grid, or train on this one",
+            )
+        return stack(ds, grid), canonical(ds["time"].values, layout.time), layout
+
+    def dataset(
+        self,
+        values: Float[np.ndarray, "sample init lead variable *space"],
+        times: np.ndarray,
+        layout: Layout,
+        attrs: dict[str, Any],
+    ) -> xr.Dataset:
+        """Forecast values from ``times`` as a Dataset in the user's layout."""
+        step = self.description.step
+        leads = np.arange(1, values.shape[2] + 1)
+        valid = np.array([[step.after(time, int(n)) for n in leads] for time in times])
+        dims = ("sample", "init_time", "lead", *self.grid.names)
+        arrays = {
+            v.name: (dims, values[:, :, :, c], v.attrs()) for c, v in enumerate(self.description.variables)
+        }
+        unit = "s" if step.dates else step.unit
+        coords = {
+            "init_time": ("init_time", times, {"standard_name": "forecast_reference_time"}),
+            "lead": ("lead", leads * step.seconds, {"standard_name": "forecast_period", "units": unit}),
+            "valid_time": (("init_time", "lead"), valid, {"long_name": "time that the forecast is for"}),
+        }
+        ds = xr.Dataset(arrays, {**coords, **self.grid.coords()}, dict(attrs))
+        if layout.sample is None:
+            ds = ds.isel(sample=0)
+        return layout.restore(ds)

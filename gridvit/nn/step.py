@@ -1,0 +1,89 @@
+"""A trained network as a Step: physical state in, physical state out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gridvit.grid import Grid
+from gridvit.nn.attention import Replace
+from gridvit.nn.position import clock
+from gridvit.nn.vit import ViT
+from gridvit.rollout import Context
+
+
+class ModelStep(nn.Module):
+    """u(t + dt) = u(t) + sigma_d f((u(t) - mu) / sigma).
+
+    ``mu`` and ``sigma`` are mean and standard deviation of each variable, ``sigma_d`` the standard deviation of its
+    increment over ``dt``, all of the training part and in the variable's unit.
+
+    Args:
+        network: normalised fields to normalised increments.
+        variables: names, in channel order.
+        dt: model step, in seconds or in the PDE's time unit.
+        mean, std, increment_std: ``(C,)`` each.
+    """
+
+    def __init__(
+        self,
+        network: ViT,
+        variables: Sequence[str],
+        dt: float,
+        mean: Tensor,
+        std: Tensor,
+        increment_std: Tensor,
+    ) -> None:
+        super().__init__()
+        self.network, self.variables, self.dt = network, tuple(variables), float(dt)
+        column = (-1, *([1] * network.grid.ndim))
+        self.register_buffer("mean", mean.reshape(column).float())
+        self.register_buffer("std", std.reshape(column).float())
+        self.register_buffer("increment_std", increment_std.reshape(column).float())
+
+    @property
+    def grid(self) -> Grid:
+        """Grid of the state."""
+        return self.network.grid
+
+    @property
+    def token_grid(self) -> Grid:
+        """Grid of the tokens."""
+        return self.network.patches.tokens
+
+    def inputs(
+        self, state: Float[Tensor, "batch variable *space"], context: Context | None = None
+    ) -> Float[Tensor, "batch input *space"]:
+        """The normalised state, and the clock where the network has one."""
+        x = (state - self.mean) / self.std
+        if not self.network.config.clock:
+            return x
+        if context is None:
+            raise ValueError("a network with a clock needs a context that holds the time")
+        return torch.cat([x, clock(self.grid, context.time).to(x)], 1)
+
+    def forward(
+        self,
+        state: Float[Tensor, "batch variable *space"],
+        context: Context | None = None,
+        attention: Replace | None = None,
+    ) -> Float[Tensor, "batch variable *space"]:
+        """One step of a physical state; ``attention`` sees and may replace the weights of every layer."""
+        return state + self.increment_std * self.network(self.inputs(state, context), attention)
+
+    @torch.no_grad()
+    def attention_weights(
+        self, state: Float[Tensor, "batch variable *space"], context: Context | None = None
+    ) -> Float[Tensor, "batch layer head query key"]:
+        """A of every layer and head at these states, from the explicit path; rows sum to one."""
+        seen: list[Tensor] = []
+
+        def keep(layer: int, weights: Tensor) -> Tensor:
+            seen.append(weights)
+            return weights
+
+        self(state, context, attention=keep)
+        return torch.stack(seen, 1)

@@ -1,0 +1,84 @@
+"""The Vision Transformer on grid patches: normalised fields in, normalised increments out."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gridvit.config import ModelConfig
+from gridvit.errors import InputError
+from gridvit.grid import Grid
+from gridvit.nn.attention import Attention, Replace
+from gridvit.nn.bias import make_bias
+from gridvit.nn.position import CLOCK_CHANNELS, bounded_features
+from gridvit.nn.tokens import Patches
+
+
+class Block(nn.Module):
+    """x + attention(norm x), then x + mlp(norm x): the pre-norm transformer block (Xiong et al. 2020)."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: int, bias: nn.Module) -> None:
+        super().__init__()
+        self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = Attention(width, heads, bias)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, mlp_ratio * width), nn.GELU(), nn.Linear(mlp_ratio * width, width)
+        )
+
+    def forward(
+        self, x: Float[Tensor, "batch token width"], layer: int = 0, replace: Replace | None = None
+    ) -> Float[Tensor, "batch token width"]:
+        """Tokens of the same shape."""
+        x = x + self.attention(self.norm_1(x), layer, replace)
+        return x + self.mlp(self.norm_2(x))
+
+
+class ViT(nn.Module):
+    """f(u) = decode(blocks(embed(patches of u))) + skip(patches of u).
+
+    ``forward`` takes ``(B, C (+ 4 clock channels), *space)`` in units of each variable's standard deviation and
+    returns ``(B, C, *space)`` in units of the increment's. Decoder and skip start at zero, so an untrained network
+    is persistence. The skip is linear and stays within a patch: it carries amplitudes past the norms, which keep
+    only directions.
+    Reference: Dosovitskiy et al. (2021), arXiv:2010.11929.
+
+    Raises:
+        InputError: a patch that does not fit the grid, heads too narrow for the bias, a clock off the sphere.
+    """
+
+    def __init__(self, config: ModelConfig, grid: Grid, variables: int) -> None:
+        super().__init__()
+        if config.clock and not grid.is_sphere:
+            raise InputError("a longitude for model.clock", "a plane", "set model.clock to false")
+        self.config, self.grid, self.variables = config, grid, variables
+        self.patches = Patches(grid, config.patch)
+        inputs = variables + (CLOCK_CHANNELS if config.clock else 0)
+        cells = self.patches.cells
+        self.embed = nn.Linear(inputs * cells, config.width)
+        positions = bounded_features(self.patches.tokens)
+        self.register_buffer("positions", positions)
+        placed = config.position == "bounded" and positions.shape[1] > 0
+        self.place = nn.Linear(positions.shape[1], config.width, bias=False) if placed else None
+        self.blocks = nn.ModuleList(self._block() for _ in range(config.depth))
+        self.norm = nn.LayerNorm(config.width)
+        self.decode = nn.Linear(config.width, variables * cells)
+        self.skip = nn.Linear(inputs * cells, variables * cells, bias=False)
+        for start in (self.decode.weight, self.decode.bias, self.skip.weight):
+            nn.init.zeros_(start)
+
+    def _block(self) -> Block:
+        config, tokens = self.config, self.patches.tokens
+        bias = make_bias(config.bias, tokens, config.heads, config.harmonics)
+        return Block(config.width, config.heads, config.mlp_ratio, bias)
+
+    def forward(
+        self, x: Float[Tensor, "batch variable *space"], attention: Replace | None = None
+    ) -> Float[Tensor, "batch out *space"]:
+        """Increments; ``attention(layer, weights) -> weights`` sees, and may replace, every layer's weights."""
+        patches = self.patches.tokenise(x)
+        h = self.embed(patches)
+        if self.place is not None:
+            h = h + self.place(self.positions)
+        for layer, block in enumerate(self.blocks):
+            h = block(h, layer, attention)
+        return self.patches.assemble(self.decode(self.norm(h)) + self.skip(patches), self.variables)

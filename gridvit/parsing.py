@@ -1,0 +1,127 @@
+"""YAML files and command-line options to configuration dataclasses, and back; wrong keys get the nearest right one."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from argparse import ArgumentError
+from collections.abc import Sequence
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from gridvit.errors import InputError
+
+T = TypeVar("T")
+
+
+def parser_of(kind: type, prog: str, description: str = "") -> ArgumentParser:
+    """A parser with one option per field of the dataclass ``kind``, and ``--config FILE``."""
+    parser = ArgumentParser(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--config", action="config", help="YAML file of options; later options override it")
+    parser.add_class_arguments(kind, None)
+    return parser
+
+
+def parse(kind: type[T], arguments: Sequence[str], prog: str = "gridvit", description: str = "") -> T:
+    """The dataclass ``kind`` filled from ``arguments``, e.g. ``["--config", "a.yaml", "--model.depth", "6"]``.
+
+    Raises:
+        InputError: an unknown key (the nearest right one is named), a value of the wrong type, no such file.
+    """
+    parser = parser_of(kind, prog, description)
+    try:
+        return _built(kind, parser.instantiate(parser.parse_args(list(arguments))))
+    except (ArgumentError, TypeError, ValueError) as error:
+        raise explained(str(error), keys_of(kind)) from None
+
+
+def load_config(kind: type[T], path: Path) -> T:
+    """The dataclass that ``save_config`` wrote."""
+    if not path.is_file():
+        raise InputError("a run folder with a config.yaml", f"no {path}", "give the folder that gridvit train wrote")
+    return parse(kind, ["--config", str(path)])
+
+
+def save_config(config: Any, path: Path) -> None:
+    """Every field as YAML, replayable."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
+    os.replace(temporary, path)
+
+
+def differences(first: Any, second: Any, prefix: str = "") -> list[str]:
+    """Dotted names of the fields in which two configurations of one type differ."""
+    found = []
+    for field in fields(first):
+        a, b = getattr(first, field.name), getattr(second, field.name)
+        if is_dataclass(a):
+            found += differences(a, b, f"{prefix}{field.name}.")
+        elif a != b:
+            found.append(prefix + field.name)
+    return found
+
+
+def keys_of(kind: type, prefix: str = "") -> list[str]:
+    """Dotted names of every field."""
+    found = []
+    example = kind()
+    for field in fields(kind):
+        name = prefix + field.name
+        value = getattr(example, field.name)
+        found += [name, *(keys_of(type(value), f"{name}.") if is_dataclass(value) else [])]  # type: ignore[arg-type]
+    return found
+
+
+def explained(message: str, keys: Sequence[str]) -> InputError:
+    """jsonargparse's message as one sentence in three parts."""
+    text = " ".join(message.split())
+    if unknown := _unknown_key(text):
+        near = nearest(unknown, keys)
+        hint = f"did you mean {near!r}?" if near else "see --help for the options"
+        return InputError("an option that exists", repr(unknown), hint)
+    if value := re.search(r'Parser key "([^"]+)": (?:.*?)Expected (.*?)\. Got value: (.*)', text):
+        return InputError(f"{value[1]} to be {_wanted(value[2])}", value[3], "correct the value")
+    return InputError("options that can be read", text.removesuffix("."), "see --help for the options")
+
+
+def _wanted(kind: str) -> str:
+    """``a <class 'int'>`` as "an int", ``a typing.Literal['x', 'y']`` as "one of 'x', 'y'"."""
+    if choices := re.search(r"Literal\[(.*)\]", kind):
+        return f"one of {choices[1]}"
+    name = re.sub(r"^an? |<class '(.*?)'>", r"\1", kind)
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+def _unknown_key(text: str) -> str | None:
+    if group := re.search(r"Group '([^']+)' does not accept option '([^']+)'", text):
+        return f"{group[1]}.{group[2]}"
+    if option := re.search(r"[Uu]nrecognized arguments: --([^\s=]+)", text):
+        return option[1]
+    if key := re.search(r"(?:Key|Option|option) '([^']+)' is not (?:expected|accepted)", text):
+        return key[1]
+    return None
+
+
+def nearest(name: str, names: Sequence[str]) -> str | None:
+    """The most similar of ``names``, comparing last parts too; none where nothing is similar."""
+    near = difflib.get_close_matches(name, names, 1, 0.6)
+    if near:
+        return near[0]
+    tails = {known.rpartition(".")[2]: known for known in names}
+    near = difflib.get_close_matches(name.rpartition(".")[2], list(tails), 1, 0.6)
+    return tails[near[0]] if near else None
+
+
+def _built(kind: type[T], namespace: Any) -> T:
+    return kind(**{field.name: namespace[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,134 @@
+"""Runge-Kutta methods as tables of numbers, and the solver that steps an equation by one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from gridvit.errors import InputError
+from gridvit.grid import Grid
+from gridvit.physics.apply import Boundary, Tendency, check_space
+from gridvit.physics.equations import Equation, LinearEquation
+from gridvit.physics.operators import choose
+from gridvit.rollout import Context
+
+
+@dataclass(frozen=True)
+class Tableau:
+    """k_i = F(u + dt sum_j a_ij k_j), u(t + dt) = u + dt sum_i b_i k_i: an explicit Runge-Kutta method.
+
+    Args:
+        a: the rows below the diagonal, () first.
+        b: weights of the stages.
+        order: of the error in dt.
+    """
+
+    a: tuple[tuple[float, ...], ...]
+    b: tuple[float, ...]
+    order: int
+
+    def advance(self, tendency: Tendency, u: Tensor, dt: float | int) -> Tensor:
+        """u(t + dt) of u_t = F(u)."""
+        stages: list[Tensor] = []
+        for row in self.a:
+            stages.append(tendency(_increase(u, row, stages, dt)))
+        return _increase(u, self.b, stages, dt)
+
+    def amplification(self, z: Complex[np.ndarray, "*modes"]) -> Complex[np.ndarray, "*modes"]:
+        """P(z) with u(t + dt) = P(dt lambda) u for u_t = lambda u; the method is stable where |P| <= 1."""
+        stages: list[np.ndarray] = []
+        for row in self.a:
+            stages.append(z * (1 + sum((w * k for w, k in zip(row, stages, strict=True)), np.zeros_like(z))))
+        return 1 + sum((w * k for w, k in zip(self.b, stages, strict=True)), np.zeros_like(z))
+
+
+def _increase(u: Tensor, weights: tuple[float, ...], stages: list[Tensor], dt: float | int) -> Tensor:
+    for weight, stage in zip(weights, stages, strict=True):
+        u = torch.add(u, stage, alpha=dt * weight) if weight else u
+    return u
+
+
+EULER = Tableau(((),), (1.0,), 1)
+"""u + dt F(u)."""
+HEUN = Tableau(((), (1.0,)), (1 / 2, 1 / 2), 2)
+"""The trapezoidal rule with an Euler predictor; strong-stability-preserving."""
+SSPRK3 = Tableau(((), (1.0,), (1 / 4, 1 / 4)), (1 / 6, 1 / 6, 2 / 3), 3)
+"""No new extremum where Euler makes none. C.-W. Shu and S. Osher, J. Comput. Phys. 77 (1988) 439-471,
+doi:10.1016/0021-9991(88)90177-5."""
+RK4 = Tableau(((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 3, 1 / 6), 4)
+"""The classical method; for waves, stable to |dt omega| = 2 sqrt(2)."""
+TABLEAUX: dict[str, Tableau] = {"euler": EULER, "heun": HEUN, "ssprk3": SSPRK3, "rk4": RK4}
+
+
+@dataclass(frozen=True, eq=False)
+class Solver:
+    """u(t + dt) of u_t = F(u) by ``substeps`` steps of a Runge-Kutta method: a `Step`.
+
+    Good values: "rk4" for smooth fields, "ssprk3" for fronts, dt / substeps within the equation's
+    ``stable_step``. Beyond the stable step the result grows without bound, shortest waves first.
+
+    Args:
+        equation: what is solved.
+        grid: a plane grid of uniform spacing.
+        dt: time step, in the unit of the equation's coefficients.
+        tableau: a name in `TABLEAUX`.
+        substeps: steps of the method within dt, at least one.
+        accuracy: even order of the central differences.
+        boundary: condition at the walls of bounded axes.
+
+    Raises:
+        InputError: an unknown tableau, no substep, a dt that is not positive, or an equation that does not
+            fit the grid.
+    """
+
+    equation: Equation
+    grid: Grid
+    dt: float | int
+    tableau: str = "rk4"
+    substeps: int = 1
+    accuracy: int = 2
+    boundary: Boundary = "open"
+
+    def __post_init__(self) -> None:
+        choose(TABLEAUX, self.tableau, "tableaux")
+        if self.substeps < 1 or not self.dt > 0:
+            raise InputError(
+                "a positive dt and at least one substep",
+                f"dt={self.dt}, substeps={self.substeps}",
+                "correct them",
+            )
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Names of the equation's variables."""
+        return self.equation.variables(self.grid.ndim)
+
+    def __call__(
+        self, state: Float[Tensor, "batch variable *space"], context: Context | None = None
+    ) -> Float[Tensor, "batch variable *space"]:
+        """u(t + dt)."""
+        check_space(state, self.grid)
+        for _ in range(self.substeps):
+            state = TABLEAUX[self.tableau].advance(self._tendency, state, self.dt / self.substeps)
+        return state
+
+    def symbol(self, theta: Float[np.ndarray, "*modes d"]) -> Complex[np.ndarray, "*modes"]:
+        """P(dt/n lambda(theta))^n: what n substeps do to the wave e^{i theta.x/h} of a linear equation.
+
+        Raises:
+            InputError: the equation is not linear.
+        """
+        if not isinstance(self.equation, LinearEquation):
+            raise InputError("a linear equation", type(self.equation).__name__, "probe the solver at a state")
+        rate = self.equation.operator(self.grid, self.accuracy).symbol(theta)
+        factor = TABLEAUX[self.tableau].amplification(self.dt / self.substeps * rate)
+        return factor**self.substeps
+
+    @cached_property
+    def _tendency(self) -> Tendency:
+        return self.equation.rhs(self.grid, self.accuracy, self.boundary)

@@ -1,0 +1,287 @@
+"""Curves: scores by lead, losses, attention distances, bias kernels, the symbol. Dataset in, Figure out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from gridvit.errors import InputError
+from gridvit.report.canvas import (
+    COLOURS,
+    DASHES,
+    balanced,
+    colour,
+    coordinate,
+    drawn,
+    head_styles,
+    label,
+    label_outer,
+    legend,
+    magnitude_axis,
+    name_of,
+    named,
+    ordered,
+    panels,
+    pretty,
+    windowed,
+    wrap,
+)
+
+MARKERS = "osD^vPX"
+
+
+@drawn
+def scores_by_lead(scores: xr.Dataset) -> Figure:
+    """RMSE(lead) of every model with its interval; one panel per variable.
+
+    ``rmse`` (model, variable, lead), ``rmse_low`` and ``rmse_high`` if there. Where variables differ in
+    units, the coordinate ``variable_units`` (variable) names them. Logarithmic past a factor of 30.
+    """
+    return _by_lead(scores, "rmse")
+
+
+@drawn
+def ratio_to_persistence(scores: xr.Dataset) -> Figure:
+    """RMSE(lead) / RMSE of persistence(lead), dimensionless, with its interval and the line at one.
+
+    ``ratio`` (model, variable, lead), ``ratio_low`` and ``ratio_high`` if there.
+    """
+    figure = _by_lead(scores, "ratio", without="persistence")
+    for panel in figure.axes:
+        panel.axhline(1.0, color="#555555", linestyle=DASHES["persistence"], label="persistence = 1")
+    figure.legends.clear()
+    legend(figure, figure.axes[0])
+    return figure
+
+
+@drawn
+def relative_error_by_lead(scores: xr.Dataset) -> Figure:
+    """Mean over cases of RMSE / RMS(truth) by lead, dimensionless: ``nrmse`` (model, variable, lead)."""
+    return _by_lead(scores, "nrmse")
+
+
+def _by_lead(scores: xr.Dataset, quantity: str, without: str = "") -> Figure:
+    """One panel per variable, one line per model, one shade per interval."""
+    array = ordered(scores, quantity, "model", "variable", "lead")
+    array = array.sel(model=[name for name in array["model"].values if name != without])
+    figure, axes = panels(array.sizes["variable"], 3, 3.0)
+    for panel, variable in zip(axes, array["variable"].values, strict=True):
+        for model in array["model"].values:
+            _interval(panel, scores, quantity, {"model": model, "variable": variable})
+            _line(panel, array.sel(variable=variable), str(model))
+        magnitude_axis(panel, array.sel(variable=variable).values)
+        panel.set(
+            title=str(variable), xlabel=label(array["lead"]), ylabel=wrap(_score_label(array, variable))
+        )
+        if array.sizes["lead"] <= 8:
+            panel.set_xticks(array["lead"].values)
+    legend(figure, axes[0])
+    return figure
+
+
+def _score_label(array: xr.DataArray, variable: object) -> str:
+    """The label of a score, in the units of this variable where ``variable_units`` states them."""
+    if "variable_units" not in array.coords or array.name != "rmse":
+        return label(array)
+    return f"{name_of(array)} ({pretty(str(array['variable_units'].sel(variable=variable).item()))})"
+
+
+def _line(panel: Axes, array: xr.DataArray, model: str) -> None:
+    names = list(array["model"].values)
+    panel.plot(
+        array["lead"].values,
+        array.sel(model=model).values,
+        color=colour(model, names),
+        linestyle=DASHES.get(model, "-"),
+        marker=MARKERS[names.index(model) % len(MARKERS)] if array.sizes["lead"] <= 12 else "",
+        linewidth=2.2 if model == "emulator" else 1.4,
+        zorder=3 if model == "emulator" else 2,
+        label=model,
+    )
+
+
+def _interval(panel: Axes, scores: xr.Dataset, quantity: str, at: dict[str, Any]) -> None:
+    if f"{quantity}_low" not in scores or f"{quantity}_high" not in scores:
+        return
+    low, high = (scores[f"{quantity}_{end}"].sel(at).values for end in ("low", "high"))
+    shade = colour(str(at["model"]), scores["model"].values)
+    panel.fill_between(scores["lead"].values, low, high, color=shade, alpha=0.18, linewidth=0)
+
+
+@drawn
+def loss_curves(metrics: Sequence[Mapping[str, Any]]) -> Figure:
+    """Every column of ``metrics.csv`` with ``loss`` in its name, against ``step`` (or ``epoch``).
+
+    Rows map column to number, text of a number, or nothing; a column is drawn where it has numbers.
+    """
+    names = losses(metrics)
+    if not names:
+        raise InputError("a column with loss in its name", "none with numbers", "train first")
+    clock = "step" if any("step" in row for row in metrics) else "epoch"
+    figure, (panel,) = panels(1, 1, 2.8)
+    times = np.array([_number(row.get(clock)) for row in metrics])
+    for name, shade in zip(names, COLOURS * len(names), strict=False):
+        values = np.array([_number(row.get(name)) for row in metrics])
+        there = np.isfinite(values)
+        points = "o" if there.sum() <= 40 else ""
+        panel.plot(times[there], values[there], color=shade, marker=points, label=name.replace("_", " "))
+    unit = "optimiser steps" if clock == "step" else "epochs"
+    panel.set(xlabel=f"training time ({unit})", ylabel="loss (dimensionless)", yscale="log")
+    panel.legend()
+    return figure
+
+
+def losses(metrics: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns that ``loss_curves`` draws, in their order."""
+    names = dict.fromkeys(name for row in metrics for name in row if "loss" in name)
+    return [name for name in names if any(np.isfinite(_number(row.get(name))) for row in metrics)]
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return float("nan")
+
+
+@drawn
+def attention_distance(analysis: xr.Dataset) -> Figure:
+    """D = mean of sum_j A_ij d_ij, one dot per head by layer, with the baseline of uniform attention.
+
+    ``attention_distance`` (layer, head); ``attention_rms``, ``attention_uniform`` and
+    ``effective_area_fraction`` are drawn where they are there.
+    """
+    quantities = [name for name in ("attention_distance", "effective_area_fraction") if name in analysis]
+    figure, axes = panels(len(quantities), 1, 2.7, sharex=True)
+    for panel, quantity in zip(axes, quantities, strict=True):
+        _dots(panel, ordered(analysis, quantity, "layer", "head"), color=COLOURS[0], s=22, label="mean")
+        panel.set_ylabel(wrap(label(analysis[quantity])))
+    _distance_references(axes[0], analysis)
+    for panel in axes:
+        panel.set_ylim(bottom=0)
+    axes[-1].set_xlabel("layer (index); within a layer the heads stand in order, numbered")
+    legend(figure, axes[0])
+    return figure
+
+
+def _distance_references(panel: Axes, analysis: xr.Dataset) -> None:
+    """Open dots for the root mean square distance, dashes for uniform attention, numbers for the heads."""
+    if "attention_rms" in analysis:
+        rms = ordered(analysis, "attention_rms", "layer", "head")
+        _dots(panel, rms, facecolors="none", edgecolors=COLOURS[0], s=22, label="root mean square")
+    if "attention_uniform" in analysis:
+        uniform = ordered(analysis, "attention_uniform", "layer", "head")
+        _dots(panel, uniform, marker="_", color="#000000", s=60, label="uniform attention")
+    mean = ordered(analysis, "attention_distance", "layer", "head")
+    if mean.size > 48:  # the numbers would run into each other
+        return
+    for (layer, head), value in np.ndenumerate(mean.values):
+        at = _places(mean)[layer, head]
+        panel.annotate(
+            str(head), (at, value), (0, -11), textcoords="offset points", ha="center", fontsize=6.5
+        )
+
+
+def _places(array: xr.DataArray) -> np.ndarray:
+    """Abscissa (layer, head) of each dot: the layer, and the heads spread over 0.7 of its width."""
+    layers, heads = array.sizes["layer"], array.sizes["head"]
+    spread = 0.7 * (np.arange(heads) - (heads - 1) / 2) / heads
+    return np.asarray(np.arange(layers)[:, None] + spread)
+
+
+def _dots(panel: Axes, array: xr.DataArray, **style: Any) -> None:
+    panel.scatter(_places(array), array.values, clip_on=False, zorder=3, **style)
+    ticks = coordinate(array, "layer").values
+    panel.set_xticks(np.arange(len(ticks)), [str(tick) for tick in ticks])
+
+
+@drawn
+def bias_kernels(analysis: xr.Dataset) -> Figure:
+    """b_h(d), the logit that each head adds for distance d: ``bias_kernel`` (layer, head, distance)."""
+    return _curves_by_layer(ordered(analysis, "bias_kernel", "layer", "head", "distance"), level=0.0)
+
+
+@drawn
+def radial_attention(analysis: xr.Dataset) -> Figure:
+    """g(d), attention at distance d over the uniform one: ``attention_radial`` (layer, head, distance)."""
+    return _curves_by_layer(ordered(analysis, "attention_radial", "layer", "head", "distance"), level=1.0)
+
+
+@drawn
+def attention_profiles(analysis: xr.Dataset) -> Figure:
+    """Attention against token offset on a line of tokens: ``attention_stencil`` (layer, head, dx)."""
+    return _curves_by_layer(windowed(analysis, "attention_stencil", "layer", "head"), units="tokens")
+
+
+def _curves_by_layer(array: xr.DataArray, level: float | None = None, units: str = "1") -> Figure:
+    """One panel per layer, one line per head, the reference level as a dotted line."""
+    columns = balanced(array.sizes["layer"])
+    figure, axes = panels(array.sizes["layer"], columns, 2.3, sharex=True, sharey=True)
+    axis = coordinate(array, str(array.dims[-1]))
+    for layer, panel in enumerate(axes):
+        if level is not None:
+            panel.axhline(level, color="#555555", linestyle=DASHES["persistence"])
+        for head, style in enumerate(head_styles(array.sizes["head"])):
+            panel.plot(axis.values, array.values[layer, head], label=named(array, "head", head), **style)
+        panel.set_title(named(array, "layer", layer))
+    if level == 1.0:
+        magnitude_axis(axes[0], array.values, floor=1e-3)
+    axes[0].xaxis.set_major_locator(MaxNLocator(4))
+    label_outer(axes, columns, label(axis, units), label(array))
+    legend(figure, axes[0], 8)
+    return figure
+
+
+@drawn
+def symbol(analysis: xr.Dataset) -> Figure:
+    """|G(theta)| above and phase speed -arg G / (c theta) below, per scheme; one column per direction.
+
+    ``amplification`` and, if there, ``phase_speed`` (scheme, direction, theta); theta is k dx in radians.
+    """
+    names = [name for name in ("amplification", "phase_speed") if name in analysis]
+    arrays = [ordered(analysis, name, "scheme", "direction", "theta") for name in names]
+    columns = arrays[0].sizes["direction"]
+    figure, axes = panels(len(names) * columns, columns, 2.5, sharex=True, sharey="row")
+    for index, panel in enumerate(axes):
+        array, direction = arrays[index // columns], index % columns
+        _scheme_lines(panel, array.isel(direction=direction))
+        panel.set_title(f"along {named(array, 'direction', direction)}" if index < columns else "")
+        panel.set_ylabel(wrap(label(array)) if direction == 0 else "")
+    for panel in axes[-columns:]:
+        panel.set_xlabel(label(arrays[0]["theta"], "rad"))
+    legend(figure, axes[0])
+    return figure
+
+
+def _scheme_lines(panel: Axes, array: xr.DataArray) -> None:
+    """One line per scheme, the emulator's underneath and broad."""
+    panel.axhline(1.0, color="#BBBBBB", linewidth=0.8)
+    for scheme in map(str, array["scheme"].values):
+        broad: dict[str, Any] = {"linewidth": 3.0, "alpha": 0.7} if scheme == "emulator" else {"zorder": 3}
+        shade = colour(scheme, array["scheme"].values)
+        values = array.sel(scheme=scheme).values
+        panel.plot(
+            array["theta"].values,
+            values,
+            label=scheme,
+            color=shade,
+            linestyle=DASHES.get(scheme, "-"),
+            **broad,
+        )
+
+
+@drawn
+def steering(analysis: xr.Dataset) -> Figure:
+    """Eastward speed that the emulator's response amounts to, by latitude: ``steering`` (latitude)."""
+    array = ordered(analysis, "steering", "latitude")
+    figure, (panel,) = panels(1, 1, 2.8)
+    panel.axvline(0.0, color="#555555", linestyle=DASHES["persistence"])
+    panel.plot(array.values, array["latitude"].values, color=COLOURS[0], marker="o")
+    panel.set(xlabel=label(array, "m s-1"), ylabel=label(array["latitude"], "degrees_north"))
+    return figure

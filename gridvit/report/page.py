@@ -1,0 +1,148 @@
+"""One HTML file that needs nothing else: no network, no scripts, images within it, fit to print."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from gridvit.errors import InputError
+from gridvit.report.canvas import STYLE
+from gridvit.report.tables import Table
+
+CSS = """
+:root { color-scheme: light; }
+body { max-width: 56rem; margin: 2rem auto; padding: 0 1rem; background: #fff; color: #1a1a1a;
+       font: 16px/1.55 system-ui, sans-serif; }
+h1 { font-size: 1.7rem; margin-bottom: .3rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem;
+     border-bottom: 1px solid #ccc; padding-bottom: .2rem; }
+nav ol { columns: 2; padding-left: 1.4rem; } a { color: #005a8c; }
+figure { margin: 1.5rem 0; } figure img { width: 100%; height: auto; }
+figcaption, caption { font-size: .9rem; color: #333; text-align: left; margin-top: .4rem; }
+caption { caption-side: top; margin-bottom: .3rem; }
+.wide { overflow-x: auto; margin: 1.5rem 0; } table { border-collapse: collapse; font-size: .88rem; }
+th, td { padding: .22rem .7rem; border-bottom: 1px solid #ddd; text-align: right;
+         font-variant-numeric: tabular-nums; }
+thead th { border-bottom: 2px solid #888; vertical-align: bottom; } tbody th { font-weight: 500; }
+td, tbody th { white-space: nowrap; }
+th:first-child { text-align: left; }
+pre { background: #f6f6f4; padding: .8rem; overflow-x: auto; font-size: .82rem; white-space: pre-wrap; }
+summary { cursor: pointer; }
+@media print { body { max-width: none; margin: 0; font-size: 11pt; } figure, table { break-inside: avoid; }
+  h2, caption { break-after: avoid; } .wide { overflow: visible; } table { font-size: 8pt; }
+  nav { display: none; } a { color: inherit; } }
+"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, paragraphs (parted by blank lines), figures and tables by caption, and text to unfold."""
+
+    title: str
+    text: str = ""
+    figures: dict[str, Figure] = field(default_factory=dict)
+    tables: dict[str, Table] = field(default_factory=dict)
+    details: str = ""
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG; the same figure gives the same bytes (no date, no version in it)."""
+    out = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(out, format="png", metadata={"Software": None})
+    return out.getvalue()
+
+
+def write_page(path: str | Path, title: str, sections: Sequence[Section]) -> Path:
+    """Write the page to ``path`` and each figure to ``figures/<label>.png`` beside it; return the path.
+
+    Equal sections give equal bytes. A figure is named by ``Figure.set_label``, else by its place on the page.
+
+    Raises:
+        InputError: there is no section, or two figures have one label.
+    """
+    if not sections:
+        raise InputError("at least one section", "none", "pass what is to be on the page")
+    path = Path(path)
+    images = _images(sections)
+    folder = path.parent / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, image in images.items():
+        (folder / f"{name}.png").write_bytes(image)
+    path.write_text(_html(title, sections, iter(images.values())), encoding="utf-8", newline="\n")
+    return path
+
+
+def _images(sections: Sequence[Section]) -> dict[str, bytes]:
+    """PNG by name, in the order of the page."""
+    figures = [figure for section in sections for figure in section.figures.values()]
+    labels = [str(figure.get_label()) or f"figure_{i}" for i, figure in enumerate(figures, 1)]
+    names = [re.sub(r"[^\w.-]+", "_", name) for name in labels]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(
+            "a label of its own on each figure", f"{twice} twice", "call set_label on one of them"
+        )
+    return {name: png(figure) for name, figure in zip(names, figures, strict=True)}
+
+
+def _html(title: str, sections: Sequence[Section], images: Iterable[bytes]) -> str:
+    rest = iter(images)
+    contents = "\n".join(
+        f'<li><a href="#{slug(part.title)}">{escape(part.title)}</a></li>' for part in sections
+    )
+    body = "\n".join(_section(part, [next(rest) for _ in part.figures]) for part in sections)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n"
+        f"<header><h1>{escape(title)}</h1></header>\n"
+        f'<nav aria-label="Contents"><ol>\n{contents}\n</ol></nav>\n'
+        f"<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def slug(title: str) -> str:
+    """The anchor of a heading: lower case, hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def _section(section: Section, images: Sequence[bytes]) -> str:
+    paragraphs = [f"<p>{escape(part.strip())}</p>" for part in section.text.split("\n\n") if part.strip()]
+    figures = [_figure(caption, image) for caption, image in zip(section.figures, images, strict=True)]
+    tables = [_table(caption, *table) for caption, table in section.tables.items()]
+    unfold = f"<details><summary>Show</summary>\n<pre>{escape(section.details)}</pre></details>"
+    parts = [*paragraphs, *figures, *tables, *([unfold] if section.details else [])]
+    heading = f'<section id="{slug(section.title)}">\n<h2>{escape(section.title)}</h2>'
+    return "\n".join([heading, *parts, "</section>"])
+
+
+def _figure(caption: str, image: bytes) -> str:
+    data = base64.b64encode(image).decode("ascii")
+    alt = escape(caption.split(". ")[0])
+    image_tag = f'<img src="data:image/png;base64,{data}" alt="{alt}">'
+    return f"<figure>{image_tag}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Line breaks in a cell are kept; the units of a column stand on a line of their own."""
+    head = "".join(f'<th scope="col">{_cell(name.replace(" (", chr(10) + "("))}</th>' for name in columns)
+    body = "\n".join(
+        f'<tr><th scope="row">{_cell(first)}</th>{"".join(f"<td>{_cell(cell)}</td>" for cell in rest)}</tr>'
+        for first, *rest in rows
+    )
+    return (
+        f'<div class="wide"><table><caption>{escape(caption)}</caption>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _cell(text: str) -> str:
+    return escape(text).replace("\n", "<br>")

@@ -1,0 +1,212 @@
+"""What the page says: which figure stands where, and the caption that tells how to read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from gridvit.report import figures, maps, tables
+from gridvit.report.canvas import name_of
+from gridvit.report.page import Section
+
+Draw = Callable[[xr.Dataset], Figure]
+
+SKILL: dict[str, tuple[Draw, str]] = {
+    "ratio": (
+        figures.ratio_to_persistence,
+        "Error by lead as a share of the error of persistence, which forecasts no change. Below the "
+        "dotted line at one a model knows more than the present state; shading is the 95 % bootstrap "
+        "interval of the ratio.",
+    ),
+    "rmse": (
+        figures.scores_by_lead,
+        "Area-weighted root mean square error by lead. Lower is better; the thick line is the emulator, "
+        "shading the 95 % bootstrap interval over cases. Lines whose shades overlap are not told apart by "
+        "these data. The axis is logarithmic where errors differ by more than a factor of 30; errors of "
+        "exactly zero are then not shown.",
+    ),
+    "nrmse": (
+        figures.relative_error_by_lead,
+        "Relative error by lead: root mean square error over root mean square of the truth, averaged over "
+        "cases. At one, a forecast is as wrong as forecasting zero everywhere.",
+    ),
+}
+
+ATTENTION: dict[str, tuple[Draw, str]] = {
+    "attention_distance": (
+        figures.attention_distance,
+        "How far each head looks. Full dots: mean distance between a query and what it attends to; open "
+        "dots: root mean square, which grows faster where part of the attention is far away; dashes: the "
+        "distance that attention spread evenly over the area would have. Dots below the dashes are local "
+        "heads, dots on them cannot be told from even attention by distance alone. Below, if shown: the "
+        "share of the area that the attention fills.",
+    ),
+    "bias_kernel": (
+        figures.bias_kernels,
+        "What distance adds to the attention logit before any content is seen, a panel per layer, a line "
+        "per head. A falling line prefers near tokens, a rising one far tokens; one logit more is a "
+        "factor of 2.7 in weight. Only differences along a line matter.",
+    ),
+    "attention_radial": (
+        figures.radial_attention,
+        "Attention at a distance over what even attention would give there, a panel per layer, a line per "
+        "head. On the dotted line at one, distance does not matter; above it the head attends more than "
+        "evenly.",
+    ),
+}
+
+STENCILS: tuple[Draw, str] = (
+    maps.attention_stencils,
+    "Attention by token offset, averaged over queries and samples; rows are layers, columns heads, all on "
+    "one logarithmic scale that ends at a thousandth of the greatest weight. A single bright cell off the "
+    "centre is a shift, a round spot is smoothing, an even panel is global averaging.",
+)
+PROFILES: tuple[Draw, str] = (
+    figures.attention_profiles,
+    "Attention by token offset, averaged over queries and samples, a panel per layer, a line per head. A "
+    "peak off the centre is a shift, a broad hump is smoothing, a level line is global averaging.",
+)
+
+SCHEME: dict[str, tuple[Draw, str]] = {
+    "stencil": (
+        maps.cell_stencils,
+        "One time step as weights on neighbouring cells: what the emulator's Jacobian applies, beside the "
+        "scheme that made the data and the exact solution operator; last, the emulator's difference from "
+        "the scheme. All share one scale about zero, logarithmic beyond a thousandth of the peak. Weight "
+        "lies upstream of the centre (cross): weight at offset d means that the new value draws on the "
+        "old one at d.",
+    ),
+    "amplification": (
+        figures.symbol,
+        "The same operators wave by wave. Above, the factor by which one step scales a wave of phase "
+        "angle θ per cell: below one damps, above one grows. Below, the speed at which it moves, relative "
+        "to the true speed. Where the thick line follows a scheme, the emulator acts as that scheme does. "
+        "Waves without energy in the data, mostly at large θ, were never seen in training, so nothing "
+        "holds the emulator there.",
+    ),
+}
+
+SPHERE: dict[str, tuple[Draw, str]] = {
+    "jacobian": (
+        maps.jacobian_rows,
+        "How the forecast at the cross responds to the present state around it, averaged along the latitude "
+        "circle. Red: more there now means more at the cross at the next step; blue: less. The scale is "
+        "logarithmic beyond a hundredth of the peak. A red patch west of the cross means that the emulator draws "
+        "on what lies to the west, as eastward flow does.",
+    ),
+    "steering": (
+        figures.steering,
+        "The eastward speed that the displacement of these responses amounts to, by latitude. Right of "
+        "the dotted line the emulator carries patterns eastward.",
+    ),
+}
+
+TABLES: dict[str, tuple[Callable[[xr.Dataset], tables.Table], str]] = {
+    "velocity": (
+        tables.recovered_table,
+        "Velocity and diffusivity recovered from each operator's symbol. The emulator is to be read "
+        "against the scheme that made its data first, and against the exact values second.",
+    ),
+    "distance_unweighted": (
+        tables.distance_table,
+        "Relative distance of the emulator's operator from each scheme: all waves counted alike, and "
+        "weighted by the energy they have in the data (this one is the expected one-step error between "
+        "the two).",
+    ),
+    "cumulant": (
+        tables.cumulant_table,
+        "Cumulants of the stencils, in cells: first order is minus the displacement per step, second "
+        "twice the diffusion, third and fourth the dispersion and smoothing of the discretisation.",
+    ),
+}
+
+
+def _drawn(dataset: xr.Dataset, entries: Mapping[str, tuple[Draw, str]]) -> dict[str, Figure]:
+    return {caption: draw(dataset) for name, (draw, caption) in entries.items() if name in dataset}
+
+
+def skill(scores: xr.Dataset) -> Section:
+    """Errors by lead against the baselines."""
+    cases = f"Scores are over {scores.attrs['cases']} cases." if "cases" in scores.attrs else ""
+    text = f"{scores.attrs.get('statement', '')}\n\n{cases}"
+    return Section("Skill by lead time", text, _drawn(scores, SKILL), tables.score_tables(scores))
+
+
+def forecast(predicted: xr.Dataset, truth: xr.Dataset | None) -> Section:
+    """Fields of the first case, a figure per variable that has leads."""
+    names = [
+        str(name) for name, array in predicted.data_vars.items() if "lead" in array.dims and array.ndim > 1
+    ]
+    return Section(
+        "A forecast",
+        "The first case of the forecast.",
+        {
+            _forecast_caption(predicted[name], truth): maps.forecast_panels(predicted, truth, name)
+            for name in names
+        },
+    )
+
+
+def _forecast_caption(array: xr.DataArray, truth: xr.Dataset | None) -> str:
+    if truth is None:
+        return f"Forecast of {name_of(array)} at the leads above the panels, all on one scale."
+    name = name_of(array)
+    return (
+        f"{name[:1].upper()}{name[1:]}: truth, forecast and their difference at the leads above the panels. "
+        "Truth and forecast share one scale, that of the truth; the difference has its own, about zero: "
+        "red is too high, blue too low. Red and blue side by side at a feature mean that it is in the "
+        "wrong place; one colour on it, that it is too weak or too strong."
+    )
+
+
+def attention(analysis: xr.Dataset) -> Section:
+    """Where the heads look: distances, kernels, stencils."""
+    shown = _drawn(analysis, ATTENTION)
+    if "attention_stencil" in analysis:
+        draw, caption = STENCILS if analysis["attention_stencil"].ndim == 4 else PROFILES
+        shown[caption] = draw(analysis)
+    text = "Where each head looks. Attention says what information is moved, not what is done with it."
+    listed = (
+        {"The numbers behind these figures, per layer and head.": tables.attention_table(analysis)}
+        if "attention_distance" in analysis
+        else {}
+    )
+    return Section("Attention", text, shown, listed)
+
+
+def scheme(analysis: xr.Dataset) -> Section:
+    """The emulator as a numerical scheme: stencil, symbol, cumulants, recovered coefficients."""
+    text = "The trained network measured as a finite-difference stencil, beside schemes of known stencil."
+    if "spectral_radius" in analysis:
+        radius = f"{float(analysis['spectral_radius']):.6g}"
+        text += f"\n\nSpectral radius of the emulator's step: {radius}; above one, forecasts grow."
+    listed = {caption: table(analysis) for name, (table, caption) in TABLES.items() if name in analysis}
+    return Section("The learned scheme", text, _drawn(analysis, SCHEME), listed)
+
+
+def sphere(analysis: xr.Dataset) -> Section:
+    """The emulator's response to the state around a point, by latitude."""
+    text = "The emulator's step, linearised at states of the test part, read as weights around a point."
+    return Section("Response around a point", text, _drawn(analysis, SPHERE))
+
+
+def training(metrics: Sequence[Mapping[str, Any]]) -> Section:
+    """Losses."""
+    caption = (
+        "Losses against training time, logarithmic. Where the training loss goes on falling and the "
+        "validation loss rises, the model learns its training data by heart."
+    )
+    return Section("Training", "", {caption: figures.loss_curves(metrics)} if figures.losses(metrics) else {})
+
+
+def configuration(config: str) -> Section:
+    """The run's config, to unfold."""
+    return Section("Configuration", "The complete configuration of the run.", details=config)
+
+
+def filled(section: Section) -> bool:
+    """Has the section anything to show?"""
+    return bool(section.figures or section.tables or section.details)

@@ -1,0 +1,138 @@
+"""Tables: the numbers of the figures, with units, as text cells. Dataset in, (columns, rows) out."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from gridvit.report.canvas import MINUS, coordinate, label, name_of, ordered, pretty
+
+Table = tuple[list[str], list[list[str]]]
+
+LEADS = 5  # columns that a printed page holds beside the names
+
+
+def number(value: float, digits: int = 4) -> str:
+    """So many significant digits, whole numbers up to a million in full; a dash where there is no value."""
+    if not np.isfinite(value):
+        return "\N{EN DASH}"
+    whole = 10.0**digits <= abs(value) < 1e6
+    return (f"{value:.0f}" if whole else f"{value:.{digits}g}").replace("-", MINUS)
+
+
+def score_tables(scores: xr.Dataset) -> dict[str, Table]:
+    """One table per variable and score: a row per model, a column per lead, the interval in brackets."""
+    names = [name for name in ("ratio", "rmse", "nrmse") if name in scores]
+    pairs = [(name, variable) for variable in scores["variable"].values for name in names]
+    return {
+        _score_title(scores, name, variable): _score_table(scores, name, variable) for name, variable in pairs
+    }
+
+
+def _score_title(scores: xr.Dataset, name: str, variable: object) -> str:
+    units = scores[name].attrs.get("units", "1")
+    if name == "rmse" and "variable_units" in scores.coords:
+        units = scores["variable_units"].sel(variable=variable).item()
+    interval = "; 95 % interval in brackets" if f"{name}_low" in scores else ""
+    return f"{variable}: {name_of(scores[name])} ({pretty(str(units))}), by lead{interval}"
+
+
+def _score_table(scores: xr.Dataset, name: str, variable: object) -> Table:
+    array = ordered(scores, name, "model", "lead", "variable").sel(variable=variable)
+    chosen = np.unique(np.linspace(0, array.sizes["lead"] - 1, LEADS).round().astype(int)).tolist()
+    units = pretty(str(array["lead"].attrs.get("units", "1"))).replace("dimensionless", "")
+    columns = ["model", *(f"{array['lead'].values[i]:g} {units}".strip() for i in chosen)]
+    ends = [
+        scores[f"{name}_{end}"].sel(variable=variable) for end in ("low", "high") if f"{name}_{end}" in scores
+    ]
+    rows = [
+        [str(model), *(_with_interval(array, ends, model, i) for i in chosen)]
+        for model in array["model"].values
+    ]
+    return columns, rows
+
+
+def _with_interval(array: xr.DataArray, ends: list[xr.DataArray], model: object, lead: int) -> str:
+    at = {"model": model}
+    value = number(float(array.sel(at).isel(lead=lead)))
+    bounds = [float(end.sel(at).isel(lead=lead)) for end in ends]
+    if len(bounds) < 2 or not np.all(np.isfinite(bounds)):
+        return value
+    return f"{value}\n[{number(bounds[0], 3)}, {number(bounds[1], 3)}]"
+
+
+def recovered_table(analysis: xr.Dataset) -> Table:
+    """Velocity components and the upper triangle of the diffusivity tensor per scheme."""
+    columns, values = ["scheme"], []
+    if "velocity" in analysis:
+        velocity = ordered(analysis, "velocity", "scheme", "axis")
+        columns += [f"velocity {axis} ({_units(velocity)})" for axis in velocity["axis"].values]
+        values.append(velocity.values)
+    if "diffusivity" in analysis:
+        tensor = ordered(analysis, "diffusivity", "scheme", "axis", "axis_2")
+        upper = np.triu_indices(tensor.sizes["axis"])
+        names = tensor["axis"].values
+        columns += [
+            f"diffusivity {names[i]}{names[j]} ({_units(tensor)})" for i, j in zip(*upper, strict=True)
+        ]
+        values.append(tensor.values[:, *upper])
+    return columns, _rows(analysis["scheme"], np.concatenate(values, axis=1))
+
+
+def distance_table(analysis: xr.Dataset) -> Table:
+    """How far the emulator's stencil lies from each scheme's, plain and weighted by the data's energy."""
+    names = [name for name in ("distance_unweighted", "distance_weighted") if name in analysis]
+    arrays = [ordered(analysis, name, "scheme") for name in names]
+    rows = _rows(analysis["scheme"], np.stack([array.values for array in arrays], axis=1))
+    return ["scheme", *map(label, arrays)], [row for row in rows if row[0] != "emulator"]
+
+
+def cumulant_table(analysis: xr.Dataset) -> Table:
+    """One row per order, one column per scheme."""
+    array = ordered(analysis, "cumulant", "order", "scheme")
+    columns = [f"order ({', '.join(_axes(analysis))})", *map(str, array["scheme"].values)]
+    return columns, _rows(array["order"], array.values)
+
+
+def attention_table(analysis: xr.Dataset) -> Table:
+    """A row per layer and head: distances, ratio to uniform attention, effective area, bias length."""
+    known = ("attention_distance", "attention_rms", "attention_uniform", "attention_ratio")
+    names = [name for name in (*known, "effective_area_fraction", "bias_length") if name in analysis]
+    arrays = [ordered(analysis, name, "layer", "head") for name in names]
+    layers, heads = (coordinate(arrays[0], dim).values for dim in ("layer", "head"))
+    pairs = [f"{layer}, {head}" for layer in layers for head in heads]
+    cells = np.stack([array.values.ravel() for array in arrays], axis=1)
+    return ["layer, head", *map(label, arrays)], _rows(pairs, cells)
+
+
+def _rows(names: xr.DataArray | list[str], cells: np.ndarray) -> list[list[str]]:
+    labels = names if isinstance(names, list) else [str(name) for name in names.values]
+    return [[name, *map(number, row)] for name, row in zip(labels, cells.tolist(), strict=True)]
+
+
+def _units(array: xr.DataArray) -> str:
+    return pretty(str(array.attrs.get("units", "1")))
+
+
+def _axes(analysis: xr.Dataset) -> list[str]:
+    return [str(name) for name in analysis["axis"].values] if "axis" in analysis.coords else ["per axis"]
+
+
+def analysis_tables(analysis: xr.Dataset) -> dict[str, Table]:
+    """Every table of an analysis by its title, for the terminal."""
+    known = {
+        "velocity": ("velocity and diffusivity recovered from the symbol", recovered_table),
+        "distance_unweighted": ("distance of the emulator's step from each scheme", distance_table),
+        "cumulant": ("cumulants of the stencils, in cells", cumulant_table),
+        "steering": ("eastward steering of the emulator's response", steering_table),
+        "attention_distance": ("attention by layer and head", attention_table),
+    }
+    return {title: make(analysis) for name, (title, make) in known.items() if name in analysis}
+
+
+def steering_table(analysis: xr.Dataset) -> Table:
+    """One row per latitude: eastward steering speed and the sum of the response."""
+    names = [name for name in ("steering", "mass") if name in analysis]
+    arrays = [ordered(analysis, name, "latitude") for name in names]
+    rows = [f"{latitude:g}" for latitude in analysis["latitude"].values]
+    return ["latitude (°N)", *map(label, arrays)], _rows(rows, np.stack([a.values for a in arrays], axis=1))

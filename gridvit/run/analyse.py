@@ -1,0 +1,178 @@
+"""Measure what a run has learned: where its heads look, and which numerical scheme its step is."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from gridvit.analysis.attention import attention_distance, attention_stencil, radial_lift
+from gridvit.analysis.bloch import bloch, phase_average
+from gridvit.analysis.compare import compare
+from gridvit.analysis.probe import patch_cells, probe
+from gridvit.analysis.symbol import energy_modes, mode_energy
+from gridvit.analysis.zonal import sphere_rows
+from gridvit.config import RunConfig
+from gridvit.data.fields import Fields
+from gridvit.forecast import Forecaster
+from gridvit.grid import Grid
+from gridvit.nn.step import ModelStep
+from gridvit.physics import SCHEMES, LinearEquation, LinearScheme, linear_scheme, stable_step
+from gridvit.rollout import Context, Step
+from gridvit.run.evaluate import solvers
+from gridvit.run.folder import RunFolder
+from gridvit.stencil import Stencil
+
+log = logging.getLogger("gridvit")
+LATITUDES = (-50.0, -30.0, 0.0, 30.0, 50.0)
+LARGEST_ATTENTION = 2**28  # weights held at once: a quarter of a billion floats
+
+
+def analyse(run: str | os.PathLike[str]) -> xr.Dataset:
+    """Attention, stencil, symbol and recovered coefficients of a run; also writes ``analysis.nc``.
+
+    On a plane that is periodic along every axis the emulator's Jacobian is set beside the scheme that made the data
+    (where the file says which) and the named schemes that are stable at its step; on a sphere its rows are given
+    at a few latitudes.
+    """
+    folder = RunFolder(Path(run))
+    config = folder.config
+    forecaster = folder.forecaster()
+    parts = folder.parts(1)
+    states, context = some_states(parts["test"], config.evaluation.states)
+    found = [attention(forecaster, states, context)]
+    log.info("measured attention")
+    grid, double = forecaster.grid, forecaster.step.double()
+    if grid.is_sphere and grid.periodic[1]:
+        found.append(sphere_rows(double, states.double(), inside(LATITUDES, grid), context=context))
+    elif not grid.is_sphere and all(grid.periodic):
+        found += scheme(double, states.double(), parts["test"], config)
+    log.info("measured the Jacobian")
+    analysis = xr.merge(found, join="outer", combine_attrs="drop_conflicts")
+    folder.write(analysis, "analysis.nc")
+    return analysis
+
+
+def some_states(fields: Fields, count: int) -> tuple[torch.Tensor, Context]:
+    """``count`` states spread evenly over samples and times of a part."""
+    total = fields.n_samples * fields.n_times
+    chosen = np.linspace(0, total - 1, min(count, total)).round().astype(int)
+    sample, time = np.divmod(chosen, fields.n_times)
+    return torch.tensor(fields.values[sample, time]), Context(torch.tensor(fields.seconds[time]))
+
+
+def inside(latitudes: tuple[float, ...], grid: Grid) -> list[float]:
+    """Those of ``latitudes`` that the grid covers; the middle one where it covers none."""
+    low, high = grid.bounds[0][0], grid.bounds[0][-1]
+    return [x for x in latitudes if low < x < high] or [float(grid.centers[0][grid.shape[0] // 2])]
+
+
+def attention(forecaster: Forecaster, states: torch.Tensor, context: Context) -> xr.Dataset:
+    """Attention distance, radial profile, bias curves and (on a torus) attention stencils per layer and head."""
+    step, tokens = forecaster.step, forecaster.token_grid
+    per_state = step.network.config.depth * step.network.config.heads * tokens.size**2
+    kept = max(1, min(len(states), LARGEST_ATTENTION // per_state))
+    weights = step.attention_weights(states[:kept], Context(context.time[:kept])).numpy()
+    parts = [attention_distance(weights, tokens), radial_lift(weights, tokens).to_dataset(name="attention_radial")]
+    if not tokens.is_sphere and all(tokens.periodic):
+        parts.append(token_stencils(attention_stencil(weights, tokens), tokens))
+    parts.append(bias_curves(step, parts[1]["distance"]))
+    return xr.merge(parts, join="outer", combine_attrs="drop_conflicts")
+
+
+def token_stencils(stencil: Stencil, tokens: Grid) -> xr.Dataset:
+    """An attention stencil as a map over token offsets."""
+    lines = [np.unique(stencil.offsets[:, axis]) for axis in range(tokens.ndim)]
+    full = np.zeros((*stencil.weights.shape[:-1], *(len(line) for line in lines)))
+    place = tuple(np.searchsorted(line, column) for line, column in zip(lines, stencil.offsets.T, strict=True))
+    full[(..., *place)] = stencil.weights
+    names = [f"d{name}" for name in tokens.names]
+    coords = {
+        name: (name, line, {"long_name": f"offset along {axis}", "units": "tokens"})
+        for name, line, axis in zip(names, lines, tokens.names, strict=True)
+    }
+    attrs = {"long_name": "mean attention by offset", "units": "1"}
+    return xr.Dataset({"attention_stencil": (("layer", "head", *names), full, attrs)}, coords)
+
+
+def bias_curves(step: ModelStep, distance: xr.DataArray) -> xr.Dataset:
+    """The learned bias against distance, and its signed length scale, per layer and head."""
+    points = torch.tensor(distance.values, dtype=torch.float32)
+    with torch.no_grad():
+        biases = [block.attention.bias for block in step.network.blocks]
+        curves = torch.stack([bias.kernel(points) for bias in biases]).numpy()
+        lengths = torch.stack([bias.length() for bias in biases]).numpy()
+    units = distance.attrs.get("units", "1")
+    return xr.Dataset(
+        {
+            "bias_kernel": (
+                ("layer", "head", "distance"), curves, {"long_name": "distance bias of the logits", "units": "1"}
+            ),
+            "bias_length": (
+                ("layer", "head"), lengths, {"long_name": "signed length of the distance bias", "units": units}
+            ),
+        },
+        coords={"distance": distance},
+    )  # fmt: skip
+
+
+def scheme(step: ModelStep, states: torch.Tensor, test: Fields, config: RunConfig) -> list[xr.Dataset]:
+    """The emulator's stencil and symbol beside the schemes', and the growth of its waves."""
+    grid, patch = step.grid, step.network.patches.patch
+    measured = first_variable(phase_average(probe(step, states, patch_cells(patch))))
+    references, courant = schemes(test.attrs, grid, config.data.stride, states)
+    values = test.values[:, :, 0].astype(np.float64)
+    table = compare(
+        measured, references, grid, step.dt,
+        energy=energetic(values, grid.ndim, config.evaluation.energy_share), courant=courant, time_units=test.step.unit,
+    )  # fmt: skip
+    uniform = states.mean(dim=tuple(range(2, states.ndim)), keepdim=True).expand_as(states)[:1].contiguous()
+    return [table, bloch(step, uniform, patch)]
+
+
+def first_variable(stencil: Stencil) -> Stencil:
+    """The response of the first variable to itself."""
+    return stencil.component(0, 0) if stencil.is_system else stencil
+
+
+def energetic(values: np.ndarray, ndim: int, share: float) -> np.ndarray:
+    """Energy at every wave of the grid, zero at those outside the ones that hold ``share`` of the variance."""
+    energy = mode_energy(values, ndim)
+    kept, _ = energy_modes(values, ndim, share)
+    shape = energy.shape
+    index = tuple(np.round(kept[:, a] * shape[a] / (2 * math.pi)).astype(int) % shape[a] for a in range(ndim))
+    mask = np.zeros(shape, dtype=bool)
+    mask[index] = True
+    return np.where(mask, energy, 0.0)
+
+
+def schemes(
+    attrs: Mapping[str, Any], grid: Grid, stride: int, states: torch.Tensor
+) -> tuple[dict[str, Stencil], list[float] | None]:
+    """The generating scheme (probed like the model), the exact one, the stable named ones; the Courant numbers."""
+    known = solvers(attrs, grid, stride)
+    references = {name: first_variable(phase_average(probe(step, states))) for name, step in known.items()}
+    exact = known.get("exact")
+    if not isinstance(exact, LinearScheme):
+        return references, None
+    equation = exact.equation
+    for name in SCHEMES:
+        if name not in references and stable_step(name, equation, grid) >= exact.dt:
+            references[name] = linear_scheme(name, equation, grid, exact.dt).stencil()
+    return references, courant_numbers(equation, grid, exact)
+
+
+def courant_numbers(equation: LinearEquation, grid: Grid, step: Step) -> list[float] | None:
+    """c = a dt / h along each axis, for an equation that advects."""
+    velocity = getattr(equation, "velocity", None)
+    if velocity is None:
+        return None
+    axes = np.broadcast_to(np.asarray(velocity, dtype=float), (grid.ndim,))
+    return [float(a * step.dt / h) for a, h in zip(axes, grid.spacing, strict=True)]

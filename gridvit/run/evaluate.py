@@ -1,0 +1,144 @@
+"""Score a run on its test part, against everything that a forecast must beat."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+
+from gridvit.analysis.baselines import Climatology, DampedPersistence
+from gridvit.analysis.ridge import LocalRidge
+from gridvit.analysis.skill import area_weights, score_table, square_errors
+from gridvit.data.fields import Fields
+from gridvit.data.simulate import exact_step, generating_step
+from gridvit.data.times import TimeStep
+from gridvit.data.windows import windows
+from gridvit.forecast import Forecaster, forecast_array
+from gridvit.grid import Grid
+from gridvit.rollout import Step
+from gridvit.run.folder import RunFolder
+
+log = logging.getLogger("gridvit")
+HOUR = 3600.0
+
+
+@dataclass(frozen=True, eq=False)
+class Cases:
+    """Windows of the test part: initial states and what followed them."""
+
+    fields: Fields
+    index: Int[np.ndarray, "case 2"]
+    leads: int
+
+    @property
+    def states(self) -> Float[np.ndarray, "case variable *space"]:
+        """u(t)."""
+        return self.fields.values[self.index[:, 0], self.index[:, 1]]
+
+    @property
+    def truth(self) -> Float[np.ndarray, "case lead variable *space"]:
+        """u(t + n dt), n = 1..leads."""
+        sample, start = self.index.T[:, :, None]
+        return self.fields.values[sample, start + np.arange(1, self.leads + 1)]
+
+    @property
+    def seconds(self) -> Float[np.ndarray, "case"]:
+        """t, as ``Fields.seconds``."""
+        return self.fields.seconds[self.index[:, 1]]
+
+    @property
+    def valid_times(self) -> np.ndarray:
+        """t + n dt ``(case, lead)``, as the file's own dates or numbers."""
+        return self.fields.times[self.index[:, 1:] + np.arange(1, self.leads + 1)]
+
+
+def evaluate(run: str | os.PathLike[str]) -> xr.Dataset:
+    """Scores by model, variable and lead; also writes ``scores.nc``, and ``forecast.nc`` and ``truth.nc`` of one case.
+
+    Statistical baselines are fitted on the training part (the ridge penalty on the validation part). A file that
+    ``gridvit simulate`` made is also forecast by the scheme that made it, and by the exact solution.
+    """
+    folder = RunFolder(Path(run))
+    config = folder.config
+    forecaster = folder.forecaster()
+    parts = folder.parts(config.evaluation.leads)
+    cases = Cases(parts["test"], windows(parts["test"], config.evaluation.leads), config.evaluation.leads)
+    truth, weights = cases.truth, area_weights(forecaster.grid)
+    errors = {}
+    for name, forecast in forecasts(forecaster, parts, cases, config.data.stride):
+        errors[name] = square_errors(forecast, truth, weights)
+        log.info("scored %s on %d cases", name, len(truth))
+        if name == "emulator":
+            _write_example(folder, forecaster, cases, forecast)
+    scores = _table(errors, cases, weights)
+    folder.write(scores, "scores.nc")
+    return scores
+
+
+def forecasts(
+    forecaster: Forecaster, parts: dict[str, Fields], cases: Cases, stride: int
+) -> Iterator[tuple[str, Float[np.ndarray, "case lead variable *space"]]]:
+    """Every forecast by name, one at a time: the emulator, then its baselines."""
+    train, validate, grid = parts["train"], parts["validate"], forecaster.grid
+    leads = range(1, cases.leads + 1)
+    yield "emulator", forecast_array(forecaster.step, cases.states, cases.seconds, cases.leads)
+    yield "persistence", np.repeat(cases.states[:, None], cases.leads, axis=1)
+    yield "damped persistence", DampedPersistence.fit(train.values, leads, grid)(cases.states)
+    climatology = Climatology.fit(train.values, train.times)
+    yield climatology.name, climatology(cases.valid_times)
+    if min(train.n_times, validate.n_times) > cases.leads and grid.ndim <= 2:
+        yield "local ridge", LocalRidge.fit(train.values, validate.values, grid, leads)(cases.states)
+    for name, solver in solvers(cases.fields.attrs, grid, stride).items():
+        yield name, forecast_array(solver, cases.states.astype(np.float64), cases.seconds, cases.leads)
+
+
+def solvers(attrs: Mapping[str, Any], grid: Grid, stride: int) -> dict[str, Step]:
+    """The scheme that made a simulated file, under its own name first, and the exact propagator; else nothing."""
+    maker, exact = generating_step(attrs, grid, stride), exact_step(attrs, grid, stride)
+    found: dict[str, Step] = {} if maker is None else {maker_name(attrs): maker}
+    return found if exact is None else {**found, "exact": exact}
+
+
+def maker_name(attrs: Mapping[str, Any]) -> str:
+    """The scheme's name, with its substeps where there are several."""
+    substeps = int(attrs["gridvit_substeps"])
+    return str(attrs["gridvit_scheme"]) + (f", {substeps} substeps" if substeps > 1 else "")
+
+
+def _table(errors: dict[str, np.ndarray], cases: Cases, weights: np.ndarray) -> xr.Dataset:
+    fields = cases.fields
+    times, units = lead_times(fields.step, cases.leads)
+    variables = {v.name: v.units for v in fields.variables}
+    independent = fields.n_samples == len(cases.index)
+    blocks = 1 if independent else max(cases.leads, round(len(cases.index) ** (1 / 3)))
+    relative = None if fields.step.dates else square_errors(cases.truth, np.zeros_like(cases.truth), weights)
+    scores = score_table(errors, times, variables, lead_units=units, power=relative, block=blocks)
+    scores.attrs["statement"] = (
+        f"Forecasts from {len(cases.index)} initial states of the test part, which neither training nor the choice of "
+        f"the checkpoint has seen; {cases.leads} steps of {fields.step}; intervals by bootstrap over blocks of "
+        f"{blocks} initial states."
+    )
+    return scores
+
+
+def lead_times(step: TimeStep, leads: int) -> tuple[np.ndarray, str]:
+    """Lead times and their unit: hours for dates, months for calendar steps, else the unit of the file."""
+    numbers = np.arange(1, leads + 1)
+    if step.months:
+        return numbers * float(step.months), "months"
+    return (numbers * step.seconds / HOUR, "h") if step.dates else (numbers * step.seconds, step.unit)
+
+
+def _write_example(folder: RunFolder, forecaster: Forecaster, cases: Cases, forecast: np.ndarray) -> None:
+    """The first case, forecast and truth, in the user's layout."""
+    fields = cases.fields
+    initial = fields.times[cases.index[:1, 1]]
+    for name, values in (("forecast.nc", forecast[:1]), ("truth.nc", cases.truth[:1])):
+        folder.write(forecaster.dataset(values[None], initial, fields.layout, {}), name)

@@ -1,0 +1,88 @@
+"""The next-step objective: predict the normalised increment."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gridvit.config import TrainingConfig
+from gridvit.data.samples import Pair
+from gridvit.nn.step import ModelStep
+from gridvit.rollout import Context
+
+
+def learning_rate_factor(step: int, warmup: int, total: int) -> float:
+    """Linear from 0 to 1 over ``warmup`` steps, then (1 + cos(pi s)) / 2 down to 0 at ``total``."""
+    if step < warmup:
+        return (step + 1) / warmup
+    share = (step - warmup) / max(1, total - warmup)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, share)))
+
+
+def decayed_groups(module: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices of linear layers decay; biases, norms and the distance bias do not: a decayed bias would prefer l."""
+    decayed = {id(m.weight) for m in module.modules() if isinstance(m, torch.nn.Linear)}
+    parameters = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in parameters if id(p) in decayed], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if id(p) not in decayed], "weight_decay": 0.0},
+    ]
+
+
+class NextStep(L.LightningModule):
+    """loss = mean over cells (area-weighted), variables and batch of |f(x) - (u(t + dt) - u(t)) / sigma_d|^2.
+
+    Persistence scores 1. Each batch is rolled along the ``shift`` axes by a number of cells that depends on seed and
+    step alone: for a field whose statistics do not depend on the place along a periodic axis this is its symmetry,
+    elsewhere it is a regulariser.
+    """
+
+    def __init__(self, step: ModelStep, config: TrainingConfig) -> None:
+        super().__init__()
+        self.step, self.config = step, config
+        areas = torch.tensor(step.grid.areas).float()
+        self.register_buffer("weights", areas / areas.mean(), persistent=False)
+        self.shift_axes = [step.grid.names.index(name) for name in config.shift]
+
+    def shifts(self) -> list[int]:
+        """Cells to roll along each shift axis in this step."""
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.global_step)
+        shape = self.step.grid.shape
+        return [int(torch.randint(shape[axis], (), generator=generator)) for axis in self.shift_axes]
+
+    def loss(self, batch: Pair, shifts: list[int]) -> Float[Tensor, ""]:
+        """Weighted mean squared error of the normalised increment."""
+        inputs = self.step.inputs(batch.state, Context(batch.time))
+        target = (batch.following - batch.state) / self.step.increment_std
+        if shifts:
+            axes = [axis + 2 for axis in self.shift_axes]
+            inputs, target = torch.roll(inputs, shifts, axes), torch.roll(target, shifts, axes)
+        return ((self.step.network(inputs) - target).square() * self.weights).mean()
+
+    def training_step(self, batch: Pair, index: int) -> Tensor:
+        """The loss of a rolled batch."""
+        loss = self.loss(batch, self.shifts())
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.state))
+        return loss
+
+    def validation_step(self, batch: Pair, index: int) -> None:
+        """The loss as it is."""
+        loss = self.loss(batch, [])
+        self.log("validate_loss", loss, prog_bar=True, batch_size=len(batch.state), sync_dist=True)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine decay over the whole run."""
+        config = self.config
+        optimizer = torch.optim.AdamW(
+            decayed_groups(self.step, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.95)
+        )
+        total = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: learning_rate_factor(step, config.warmup_steps, total)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

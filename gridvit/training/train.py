@@ -1,0 +1,110 @@
+"""Train a model on fields in memory, resumable at every epoch."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+
+from gridvit.checkpoint import Description, build
+from gridvit.config import RunConfig
+from gridvit.data.normalise import compute
+from gridvit.data.windows import partition
+from gridvit.data.fields import Fields
+from gridvit.errors import InputError
+from gridvit.nn.step import ModelStep
+from gridvit.training.datamodule import PairsModule
+from gridvit.training.metrics import MetricsFile
+from gridvit.training.objective import NextStep
+
+log = logging.getLogger("gridvit")
+
+
+def train(config: RunConfig, fields: Fields, folder: Path) -> tuple[ModelStep, Description]:
+    """The model with the lowest validation loss, after ``config.training.epochs`` epochs.
+
+    Checkpoints go to ``folder/checkpoints`` at the end of each epoch; where one is found, training goes on from it.
+    Data order and shifts are functions of seed, epoch and step, so an interrupted run ends with the weights of an
+    uninterrupted one.
+
+    Raises:
+        InputError: a part of the split that is too short, a constant variable, a patch that does not fit, a shift
+            along an axis that is not periodic.
+    """
+    parts = partition(config.data.split, fields)
+    refuse_bounded_shift(config.training.shift, fields)
+    L.seed_everything(config.training.seed, workers=True, verbose=False)
+    description = Description.of(config.model, fields)
+    model = build(description, compute(parts["train"]))
+    objective = NextStep(model, config.training)
+    data = PairsModule(parts["train"], parts["validate"], config.training)
+    log.info(
+        "%d parameters, %d tokens, %d training pairs of %s",
+        sum(p.numel() for p in model.parameters()), model.token_grid.size, len(data.train), fields.grid.describe(),
+    )  # fmt: skip
+    best = _fit(objective, data, config, folder)
+    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
+    objective.load_state_dict(state, strict=False)
+    return model.eval(), description
+
+
+def refuse_bounded_shift(axes: tuple[str, ...], fields: Fields) -> None:
+    """Rolling along an axis with walls would move one wall's fields to the other."""
+    periodic = [name for name, turns in zip(fields.grid.names, fields.grid.periodic, strict=True) if turns]
+    for name in axes:
+        if name not in periodic:
+            raise InputError(
+                f"training.shift along periodic axes ({', '.join(periodic) or 'none here'})", repr(name), "leave it out"
+            )
+
+
+def _fit(objective: NextStep, data: PairsModule, config: RunConfig, folder: Path) -> Path:
+    """Run Lightning; returns the checkpoint with the lowest validation loss."""
+    checkpoints = folder / "checkpoints"
+    keep = ModelCheckpoint(
+        dirpath=checkpoints, filename="best", monitor="validate_loss", save_last=True, enable_version_counter=False
+    )
+    callbacks: list[Callback] = [keep, MetricsFile(folder / "metrics.csv")]
+    interactive = sys.stderr.isatty()
+    if interactive:
+        callbacks.append(RichProgressBar())
+    options = config.training
+    last = checkpoints / "last.ckpt"
+    with quiet():
+        trainer = L.Trainer(
+            accelerator=options.accelerator,
+            devices=options.devices,
+            precision=options.precision,
+            max_epochs=options.epochs,
+            gradient_clip_val=options.clip,
+            callbacks=callbacks,
+            logger=False,
+            enable_progress_bar=interactive,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            default_root_dir=folder,
+        )
+        trainer.fit(objective, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    return Path(keep.best_model_path)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Lightning's advice on workers and logging does not apply to data in memory."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        for advice in (".*does not have many workers.*", ".*exists and is not empty.*"):
+            warnings.filterwarnings("ignore", advice)
+        yield
+    logger.setLevel(level)

@@ -1,0 +1,26 @@
+"""Types and shapes in the signatures of gridvit are checked while the tests run, and only then."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+from jaxtyping import install_import_hook
+
+assert not any(name.split(".")[0] == "gridvit" for name in sys.modules), "the hook must come first"
+install_import_hook("gridvit", "beartype.beartype")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """The same numbers in every test and run."""
+    return np.random.default_rng(20)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """One thread where torch is loaded: small tensors are slower on many, and sums change their order."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)

@@ -1,0 +1,117 @@
+"""Small made-up scores, analyses and forecasts that follow the schema of the files a report reads."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+
+def filled(
+    dims: tuple[str, ...], shape: tuple[int, ...], name: str, units: str, seed: int = 0
+) -> xr.DataArray:
+    values = np.random.default_rng(seed).uniform(0.1, 2.0, shape)
+    return xr.DataArray(values, dims=dims, attrs={"long_name": name, "units": units})
+
+
+def make_scores(models: tuple[str, ...] = ("emulator", "persistence", "climatology")) -> xr.Dataset:
+    dims, shape = ("model", "variable", "lead"), (len(models), 2, 5)
+    rmse = filled(dims, shape, "root mean square error", "Pa")
+    ratio = filled(dims, shape, "ratio to persistence", "1", 1)
+    lead = xr.DataArray(6.0 * np.arange(1, 6), dims="lead", attrs={"long_name": "lead time", "units": "h"})
+    fields = {"rmse": rmse, "ratio": ratio, "nrmse": filled(dims, shape, "relative error", "1", 2)}
+    for name in ("rmse", "ratio"):
+        fields |= {f"{name}_low": 0.9 * fields[name], f"{name}_high": 1.1 * fields[name]}
+    coords = {"model": list(models), "variable": ["msl", "t2m"], "lead": lead}
+    return xr.Dataset(fields, coords, {"cases": 11, "statement": "Means over <all> cases & leads."})
+
+
+def make_attention(layers: int = 2, heads: int = 3) -> xr.Dataset:
+    by_head, shape = ("layer", "head"), (layers, heads)
+    distance = xr.DataArray(
+        np.linspace(0, 20000, 7), dims="distance", attrs={"long_name": "distance", "units": "km"}
+    )
+    curves = (*by_head, "distance"), (*shape, 7)
+    return xr.Dataset(
+        {
+            "attention_distance": filled(by_head, shape, "mean attention distance", "km"),
+            "attention_rms": filled(by_head, shape, "root mean square attention distance", "km", 1),
+            "attention_uniform": filled(by_head, shape, "distance under uniform attention", "km", 2),
+            "attention_ratio": filled(by_head, shape, "ratio to uniform", "1", 3),
+            "effective_area_fraction": filled(by_head, shape, "effective area fraction", "1", 4),
+            "bias_length": filled(by_head, shape, "length scale of the bias", "km", 5),
+            "bias_kernel": filled(*curves, "bias logit", "1", 6),
+            "attention_radial": filled(*curves, "attention over uniform", "1", 7),
+        },
+        {"distance": distance},
+    )
+
+
+def make_plane(axes: tuple[str, ...] = ("y", "x")) -> xr.Dataset:
+    cells = tuple(f"d{axis}" for axis in axes)
+    offsets = {dim: xr.DataArray(np.arange(-3, 4), dims=dim, attrs={"units": "cells"}) for dim in cells}
+    window, d = (7,) * len(axes), len(axes)
+    waves = ("scheme", "direction", "theta"), (3, 2, 13)
+    theta = xr.DataArray(
+        np.linspace(0, np.pi, 13), dims="theta", attrs={"long_name": "phase angle", "units": "rad"}
+    )
+    return xr.Dataset(
+        {
+            "attention_stencil": filled(("layer", "head", *cells), (2, 3, *window), "attention", "1"),
+            "stencil": filled(("scheme", *cells), (3, *window), "weight", "1", 1),
+            "cumulant": filled(("scheme", "order"), (3, 2), "cumulant", "1", 2),
+            "distance_unweighted": filled(("scheme",), (3,), "distance", "1", 3),
+            "distance_weighted": filled(("scheme",), (3,), "data-weighted distance", "1", 4),
+            "amplification": filled(*waves, "amplification", "1", 5),
+            "phase_speed": filled(*waves, "relative phase speed", "1", 6),
+            "velocity": filled(("scheme", "axis"), (3, d), "velocity", "m s-1", 7),
+            "diffusivity": filled(("scheme", "axis", "axis_2"), (3, d, d), "diffusivity", "m2 s-1", 8),
+            "spectral_radius": xr.DataArray(0.9975, attrs={"long_name": "spectral radius", "units": "1"}),
+        },
+        {
+            "scheme": ["emulator", "lax-wendroff", "exact"],
+            "direction": ["x", "diagonal"],
+            "order": ["1,0", "0,1"],
+            "axis": list(axes),
+            "axis_2": list(axes),
+            "theta": theta,
+        }
+        | offsets,
+    )
+
+
+def make_sphere() -> xr.Dataset:
+    degrees = {
+        dim: xr.DataArray(5.0 * np.arange(-3, 4), dims=dim, attrs={"units": "degrees"})
+        for dim in ("dlat", "dlon")
+    }
+    latitude = xr.DataArray([-45.0, 0.0, 45.0], dims="latitude", attrs={"units": "degrees_north"})
+    jacobian = filled(("latitude", "dlat", "dlon"), (3, 7, 7), "Jacobian row", "1") - 1.0
+    jacobian.attrs = {"long_name": "Jacobian row", "units": "1"}
+    steering = xr.DataArray(
+        [7.25, -3.5, 9.75], dims="latitude", attrs={"long_name": "steering", "units": "m s-1"}
+    )
+    return xr.Dataset({"jacobian": jacobian, "steering": steering}, {"latitude": latitude, **degrees})
+
+
+def make_forecast(
+    seed: int = 0, dims: tuple[str, ...] = ("init_time", "lead", "latitude", "longitude")
+) -> xr.Dataset:
+    sizes = {"init_time": 2, "sample": 2, "lead": 7, "latitude": 11, "longitude": 17, "y": 11, "x": 17}
+    units = {"latitude": "degrees_north", "longitude": "degrees_east", "y": "m", "x": "m", "lead": "h"}
+    steps = {
+        "latitude": np.linspace(90, -90, 11),
+        "longitude": 360 / 17 * np.arange(17),
+        "y": np.arange(11.0),
+    }
+    values = steps | {"x": np.arange(17.0), "lead": 6.0 * np.arange(1, 8), "sample": np.arange(2)}
+    values["init_time"] = np.array(["2020-03-01T06", "2020-03-02T06"], "datetime64[ns]")
+    coords = {dim: (dim, values[dim], {"units": units.get(dim, ""), "long_name": dim}) for dim in dims}
+    field = filled(dims, tuple(sizes[dim] for dim in dims), "mean sea level pressure", "Pa", seed)
+    return xr.Dataset({"msl": field}, coords)
+
+
+METRICS = [
+    {"step": "0", "epoch": "0", "train_loss": "1.0", "validate_loss": ""},
+    {"step": "10", "epoch": "0", "train_loss": "0.25", "validate_loss": "0.5"},
+    {"step": "20", "epoch": "1", "train_loss": "0.125", "validate_loss": "0.375"},
+]

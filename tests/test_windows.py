@@ -1,0 +1,156 @@
+"""Parts and windows, counted by hand."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gridvit.config import Split
+from gridvit.data.fields import Fields, Variable
+from gridvit.data.layout import Layout
+from gridvit.data.times import TimeStep
+from gridvit.data.windows import PARTS, partition, resolve, windows
+from gridvit.errors import InputError
+from gridvit.grid import Grid
+
+
+def make(samples: int, times: int, cells: int = 3) -> Fields:
+    """u[s, t] = 1000 s + t in every cell: a value tells where it came from."""
+    u = 1000 * np.arange(samples)[:, None] + np.arange(times)
+    values = np.broadcast_to(u[:, :, None, None], (samples, times, 1, cells)).astype(np.float32)
+    layout = Layout((), "time", "time", "sample" if samples > 1 else None, {})
+    step = TimeStep(1.0, unit="s", dates=False)
+    grid = Grid.regular((cells,))
+    return Fields(values, np.arange(float(times)), step, grid, (Variable("u"),), layout, {})
+
+
+def test_default_shares_of_a_long_run() -> None:
+    along, parts = resolve(Split(), make(1, 100))
+    assert along == "time"
+    assert parts == {"train": slice(0, 70), "validate": slice(70, 85), "test": slice(85, 100)}
+
+
+def test_many_samples_are_split_by_sample() -> None:
+    along, parts = resolve(Split(), make(11, 5))
+    assert along == "sample"
+    assert parts == {"train": slice(0, 8), "validate": slice(8, 9), "test": slice(9, 11)}
+
+
+def test_whole_numbers_are_indices_and_may_leave_gaps() -> None:
+    split = Split(train=(0, 270), validate=(275, 300), test=(300, 360))
+    _, parts = resolve(split, make(1, 360), n_steps=4)
+    assert parts == {"train": slice(0, 270), "validate": slice(275, 300), "test": slice(300, 360)}
+
+
+def test_a_whole_end_of_a_fraction_is_a_fraction() -> None:
+    _, parts = resolve(Split(train=(0, 0.5), validate=(0.5, 0.75), test=(0.75, 1)), make(1, 40))
+    assert parts == {"train": slice(0, 20), "validate": slice(20, 30), "test": slice(30, 40)}
+
+
+def test_samples_can_be_split_by_time() -> None:
+    parts = partition(Split(along="time"), make(7, 20))
+    assert [parts[name].values.shape for name in PARTS] == [(7, 14, 1, 3), (7, 3, 1, 3), (7, 3, 1, 3)]
+    assert parts["test"].times.tolist() == [17.0, 18.0, 19.0]
+
+
+@settings(deadline=None, max_examples=50)
+@given(times=st.integers(14, 400))
+def test_shares_that_meet_cover_the_axis_once(times: int) -> None:
+    _, parts = resolve(Split(), make(1, times, cells=1))
+    covered = np.concatenate([np.arange(times)[part] for part in parts.values()])
+    assert covered.tolist() == list(range(times))
+
+
+@pytest.mark.parametrize(
+    ("samples", "split", "steps", "sentence"),
+    [
+        (
+            1,
+            Split(validate=(0.6, 0.85)),
+            1,
+            "expected parts that do not overlap, got 2 steps along time in both train",
+        ),
+        (
+            1,
+            Split(train=(0, 15), test=(14, 20)),
+            1,
+            "both train and validate .leakage.: let validate begin where train",
+        ),
+        (
+            1,
+            Split(test=(0.85, 1.2)),
+            1,
+            "bounds of the test part within the 20 steps along time, got 0.85 to 1.2: give",
+        ),
+        (
+            1,
+            Split(test=(17, 21)),
+            1,
+            "two ascending bounds of the test part within the 20 steps along time, got 17 to 21",
+        ),
+        (
+            1,
+            Split(train=(-3, 14)),
+            1,
+            "bounds of the train part within the 20 steps along time, got -3 to 14: give whole",
+        ),
+        (
+            1,
+            Split(train=(0.7, 0.0)),
+            1,
+            "bounds of the train part within the 20 steps along time, got 0.7 to 0.0, which",
+        ),
+        (
+            1,
+            Split(),
+            3,
+            "at least 4 times in the validate part for a window of 3 steps, got 3: make the part longer",
+        ),
+        (
+            2,
+            Split(),
+            1,
+            "the test part within the 2 steps along sample, got 0.85 to 1.0, which is 2 to 2: give whole",
+        ),
+        (9, Split(), 20, "at least 21 times in the train part for a window of 20 steps, got 20"),
+    ],
+)
+def test_bad_splits_are_refused(samples: int, split: Split, steps: int, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        resolve(split, make(samples, 20), steps)
+
+
+def test_windows_of_a_small_part_written_out() -> None:
+    assert windows(make(2, 5), 3).tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    samples=st.integers(1, 5),
+    times=st.integers(20, 60),
+    steps=st.integers(1, 2),
+    along=st.sampled_from(["time", "sample"]),
+)
+def test_no_window_straddles_parts_or_samples(samples: int, times: int, steps: int, along: str) -> None:
+    if along == "sample":
+        samples += 6
+    seen: list[set[float]] = []
+    for part in partition(Split(along=along), make(samples, times, cells=1), steps).values():
+        index = windows(part, steps)
+        assert len(index) == part.n_samples * (part.n_times - steps)
+        frames = np.stack([part.values[s, t : t + steps + 1, 0, 0] for s, t in index])
+        assert (np.diff(frames) == 1).all()  # consecutive times of one sample
+        seen.append(set(frames.ravel().tolist()))
+    assert all(a.isdisjoint(b) for a, b in combinations(seen, 2))
+
+
+@pytest.mark.parametrize("steps", [0, 5, 6])
+def test_windows_that_do_not_fit_are_refused(steps: int) -> None:
+    with pytest.raises(
+        InputError, match=f"from 1 to 4 steps in a window of 5 times, got {steps}: take fewer steps"
+    ):
+        windows(make(2, 5), steps)
