@@ -7,7 +7,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# Names are imported on first use, so that `import gridvit` and `gridvit --help` load neither torch nor xarray.
+# Imported on first use: `import gridvit` and `gridvit --help` load neither torch nor xarray.
 _HOME = {
     "Forecaster": "gridvit.forecast",
     "Grid": "gridvit.grid",

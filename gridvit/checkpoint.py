@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -106,13 +107,16 @@ def load(path: Path) -> tuple[ModelStep, Description]:
             header = (file.metadata() or {}).get("gridvit")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except SafetensorError as error:
-        raise InputError("a gridvit model file", f"{path}, which is damaged ({error})", "train the run again") from None
+        raise InputError(
+            "a gridvit model file", f"{path}, which is damaged ({error})", "train the run again"
+        ) from None
     if header is None:
-        raise InputError("a gridvit model file", f"{path}, which has no gridvit header", "give a run's folder") from None
+        raise InputError(
+            "a gridvit model file", f"{path}, which has no gridvit header", "give a run's folder"
+        ) from None
     description = Description.from_json(header, path)
-    ones = torch.ones(len(description.variables))
-    names = [variable.name for variable in description.variables]
-    network = ViT(description.config, description.grid, len(names))
-    model = ModelStep(network, names, description.step.seconds, ones, ones, ones)
+    names = tuple(variable.name for variable in description.variables)
+    blank = np.ones(len(names))
+    model = build(description, Statistics(names, blank, blank, blank))
     model.load_state_dict(tensors)
     return model.eval(), description

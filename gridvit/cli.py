@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from argparse import ArgumentError
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gridvit import __version__
@@ -123,7 +123,9 @@ def _simulate(arguments: Sequence[str]) -> None:
     from gridvit.parsing import parse
 
     prog = "gridvit simulate EQUATION|CONFIG --out FILE [--overwrite]"
-    text = "Solver trajectories as a CF file. The first argument names an equation, or a YAML file of options."
+    text = (
+        "Solver trajectories as a CF file. The first argument names an equation, or a YAML file of options."
+    )
     if _helped(SimulateConfig, prog, text, arguments):
         return
     rest = list(arguments)
@@ -141,8 +143,16 @@ def _simulate(arguments: Sequence[str]) -> None:
 def _check(arguments: Sequence[str]) -> None:
     options = {
         "file": {"type": str, "help": "a NetCDF file or a Zarr store"},
-        "--variables": {"type": tuple[str, ...], "default": (), "help": "variables to look at, e.g. [t2m,msl]"},
-        "--periodic": {"type": dict[str, bool], "default": {}, "help": 'axes stated periodic, e.g. {"x": true}'},
+        "--variables": {
+            "type": tuple[str, ...],
+            "default": (),
+            "help": "variables to look at, e.g. [t2m,msl]",
+        },
+        "--periodic": {
+            "type": dict[str, bool],
+            "default": {},
+            "help": 'axes stated periodic, e.g. {"x": true}',
+        },
     }
     given = _parsed("check", "What gridvit sees in a file.", {**options, **JSON}, arguments)
     from gridvit import run
@@ -152,12 +162,10 @@ def _check(arguments: Sequence[str]) -> None:
 
 
 def _checked(found: dict[str, Any]) -> str:
-    axes = [
-        [a["name"], a["in_file"], a["cells"], f"{a['from']:g} to {a['to']:g} {a['units']}", "yes" if a["periodic"] else "no",
-         " ".join(map(str, a["patches"]))] for a in found["grid"]["axes"]
-    ]  # fmt: skip
+    axes = [_axis_row(axis) for axis in found["grid"]["axes"]]
     numbers = [
-        [v["name"], v["units"], *(f"{v[key]:.6g}" for key in ("min", "mean", "max"))] for v in found["variables"]
+        [v["name"], v["units"], *(f"{v[key]:.6g}" for key in ("min", "mean", "max"))]
+        for v in found["variables"]
     ]
     time = found["time"]
     return "\n".join(
@@ -171,6 +179,19 @@ def _checked(found: dict[str, Any]) -> str:
             table(["variable", "units", "min", "mean", "max"], numbers),
         ]
     )
+
+
+def _axis_row(axis: dict[str, Any]) -> list[Any]:
+    centres = f"{axis['from']:g} to {axis['to']:g} {axis['units']}"
+    patches = " ".join(map(str, axis["patches"]))
+    return [
+        axis["name"],
+        axis["in_file"],
+        axis["cells"],
+        centres,
+        "yes" if axis["periodic"] else "no",
+        patches,
+    ]
 
 
 def _train(arguments: Sequence[str]) -> None:
@@ -196,9 +217,15 @@ def _forecast(arguments: Sequence[str]) -> None:
         **RUN,
         "file": {"type": str, "help": "NetCDF file or Zarr store with the initial states"},
         "--steps": {"type": int, "default": 4, "help": "model steps to forecast"},
-        "--init": {"type": str, "default": "last", "help": "initial time: first, last, all, or a time in the file"},
+        "--init": {
+            "type": str,
+            "default": "last",
+            "help": "initial time: first, last, all, or a time in the file",
+        },
     }
-    given = _parsed("forecast", "Forecast from the states of a file.", {**options, **OUT, **OVERWRITE}, arguments)
+    given = _parsed(
+        "forecast", "Forecast from the states of a file.", {**options, **OUT, **OVERWRITE}, arguments
+    )
     from gridvit import run
 
     print(run.forecast(given.run, given.file, given.steps, given.out, given.init, given.overwrite))
@@ -242,7 +269,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not abs(value) < float("inf") else value
 
 
-def _tables(tables: dict[str, tuple[Sequence[str], Sequence[Sequence[str]]]]) -> str:
+def _tables(tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]]) -> str:
     return "\n\n".join(f"{title}\n{table(columns, rows)}" for title, (columns, rows) in tables.items())
 
 
@@ -251,7 +278,10 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     cells = [[str(cell) for cell in row] for row in [columns, *rows]]
     widths = [max(len(row[c]) for row in cells) for c in range(len(columns))]
     lines = [
-        "  ".join(cell.ljust(w) if c == 0 else cell.rjust(w) for c, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        "  ".join(
+            cell.ljust(w) if c == 0 else cell.rjust(w)
+            for c, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         for row in cells
     ]
     return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])

@@ -28,7 +28,10 @@ MODEL_FILE = "model.safetensors"
 
 
 def forecast_array(
-    step: Step, states: Float[np.ndarray, "case variable *space"], seconds: Float[np.ndarray, "case"], steps: int
+    step: Step,
+    states: Float[np.ndarray, "case variable *space"],
+    seconds: Float[np.ndarray, "case"],
+    steps: int,
 ) -> Float[np.ndarray, "case lead variable *space"]:
     """u(t + n dt), n = 1..steps, for every initial state, in its dtype."""
     chunks = []

@@ -43,7 +43,9 @@ def parse(kind: type[T], arguments: Sequence[str], prog: str = "gridvit", descri
 def load_config(kind: type[T], path: Path) -> T:
     """The dataclass that ``save_config`` wrote."""
     if not path.is_file():
-        raise InputError("a run folder with a config.yaml", f"no {path}", "give the folder that gridvit train wrote")
+        raise InputError(
+            "a run folder with a config.yaml", f"no {path}", "give the folder that gridvit train wrote"
+        )
     return parse(kind, ["--config", str(path)])
 
 
@@ -73,7 +75,7 @@ def keys_of(kind: type, prefix: str = "") -> list[str]:
     for field in fields(kind):
         name = prefix + field.name
         value = getattr(example, field.name)
-        found += [name, *(keys_of(type(value), f"{name}.") if is_dataclass(value) else [])]  # type: ignore[arg-type]
+        found += [name, *(keys_of(type(value), f"{name}.") if is_dataclass(value) else [])]
     return found
 
 

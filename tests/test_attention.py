@@ -17,7 +17,9 @@ def test_weights_by_hand() -> None:
     query = torch.tensor([[[[1.0]]]])
     key = torch.tensor([[[[0.0], [1.0]]]])
     e = math.e
-    torch.testing.assert_close(attention_weights(query, key, torch.zeros(1, 1, 2))[0, 0, 0], torch.tensor([1, e]) / (1 + e))
+    torch.testing.assert_close(
+        attention_weights(query, key, torch.zeros(1, 1, 2))[0, 0, 0], torch.tensor([1, e]) / (1 + e)
+    )
     biased = attention_weights(query, key, torch.tensor([[[2.0, 0.0]]]))[0, 0, 0]
     torch.testing.assert_close(biased, torch.tensor([e**2, e]) / (e**2 + e))
 
@@ -37,7 +39,9 @@ def test_folded_equals_explicit(grid: Grid) -> None:
         parameter.data += torch.randn(parameter.shape, generator=generator)
     query, key, value = (torch.randn(3, 2, grid.size, d, generator=generator) for d in (5, 5, 13))
     explicit = attention_weights(query, key, bias.logits()) @ value
-    torch.testing.assert_close(folded_attention(query, key, value, bias.fold()), explicit, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        folded_attention(query, key, value, bias.fold()), explicit, atol=2e-5, rtol=1e-4
+    )
 
 
 def test_gradients_of_the_two_paths_agree() -> None:
@@ -70,7 +74,10 @@ def test_replaced_attention_is_used() -> None:
 
 def test_narrow_heads_are_refused() -> None:
     bias = make_bias("distance", Grid.regular((5, 7)), 4, 2)
-    with pytest.raises(InputError, match="expected heads wider than the 8 dimensions of the distance bias, got 8 per head: raise"):
+    with pytest.raises(
+        InputError,
+        match="expected heads wider than the 8 dimensions of the distance bias, got 8 per head: raise",
+    ):
         Attention(32, 4, bias)
     with pytest.raises(InputError, match="expected a width divisible by the 4 heads, got 30: try 28"):
         Attention(30, 4, bias)

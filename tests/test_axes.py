@@ -193,7 +193,7 @@ def test_a_plane_by_names_by_attributes_and_by_nothing():
     east = (np.arange(5.0), {"axis": "X", "units": "m"})
     north = (np.arange(3.0), {"axis": "Y", "units": "m"})
     axes = find_axes(plane(easting=east, northing=north))
-    assert (axes.space, axes.units, axes.kind) == (("northing", "easting"), ("m", "m"), "plane")
+    assert (axes.space, axes.units) == (("northing", "easting"), ("m", "m"))
     assert find_axes(plane(b=np.arange(3.0), a=np.arange(5.0))).space == ("b", "a")
 
 
@@ -268,26 +268,19 @@ def test_a_dataset_without_coordinates_is_told_to_add_them():
 
 
 def test_grids_that_come_later_are_refused_by_their_name():
-    curved = xr.Dataset(
-        {"tos": (("y", "x"), np.zeros((3, 5)))},
-        coords={
-            "lat": (("y", "x"), np.zeros((3, 5)), LATITUDE),
-            "lon": (("y", "x"), np.zeros((3, 5)), LONGITUDE),
-        },
-    )
+    flat = (("y", "x"), np.zeros((3, 5)))
+    curved = xr.Dataset({"tos": flat}, coords={"lat": (*flat, LATITUDE), "lon": (*flat, LONGITUDE)})
     with refusal(
         "expected latitude along one dimension, got 'lat' along y and x: regrid it to latitude x longitude;"
         " curvilinear grids are not supported yet"
     ):
         find_axes(curved)
-    stations = xr.Dataset(
-        {"t": ("cell", np.zeros(5)), "lat": ("cell", np.zeros(5)), "lon": ("cell", np.zeros(5))}
-    )
+    cells = {name: ("cell", np.zeros(5)) for name in ("t", "lat", "lon")}
     with refusal(
         "expected latitude and longitude along two dimensions, got both along 'cell': regrid it to latitude x"
         " longitude; unstructured grids are not supported yet"
     ):
-        find_axes(stations)
+        find_axes(xr.Dataset(cells))
     tilted = ({"standard_name": "grid_latitude"}, {"standard_name": "grid_longitude"})
     with refusal(
         "expected true latitude and longitude, got 'rlat' of a rotated pole: regrid it to latitude x"

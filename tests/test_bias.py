@@ -47,7 +47,9 @@ def test_chordal_logits_are_the_squared_chord() -> None:
     scale = torch.tensor([2.0, -1.0, 0.0]) * (grid.radius / bias.lengths) ** 2
     expected = -0.5 * scale[:, None, None] * 4 * torch.sin(angle / 2) ** 2
     torch.testing.assert_close(bias.logits().double(), expected.double(), atol=1e-4, rtol=1e-5)
-    torch.testing.assert_close(bias.kernel(torch.tensor(grid.distances()[0])).float(), expected[:, 0].float(), atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(
+        bias.kernel(torch.tensor(grid.distances()[0])).float(), expected[:, 0].float(), atol=1e-4, rtol=1e-5
+    )
 
 
 def test_first_head_starts_as_a_gaussian_of_one_token() -> None:

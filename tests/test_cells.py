@@ -19,8 +19,8 @@ def refusal(text: str):
     return pytest.raises(InputError, match=f"^{re.escape(text)}$")
 
 
-def test_gaussian_latitudes_are_those_of_the_literature():
-    # T21: Washington & Parkinson 2005, table of Gaussian latitudes for 32 rows
+def test_gaussian_latitudes_are_those_of_the_tables():
+    # 32 rows (T21), to the four decimals that are usually tabulated
     np.testing.assert_allclose(Grid.gaussian(32, 64).centers[0][[16, 31]], [2.7689, 85.7606], atol=5e-5)
 
 

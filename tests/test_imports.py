@@ -50,7 +50,11 @@ def imported(path: Path) -> set[str]:
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "gridvit" else [node.module or ""]
+            names = (
+                [f"{node.module}.{alias.name}" for alias in node.names]
+                if node.module == "gridvit"
+                else [node.module or ""]
+            )
         rooms |= {name.split(".")[1] for name in names if name.startswith("gridvit.")}
     return rooms - {"__version__"}
 
@@ -68,7 +72,9 @@ def test_every_room_is_in_the_table() -> None:
     assert rooms == set(ALLOWED)
 
 
-@pytest.mark.parametrize("code", ["import gridvit", "from gridvit.cli import main; main(['--help'])", "import gridvit.config"])
+@pytest.mark.parametrize(
+    "code", ["import gridvit", "from gridvit.cli import main; main(['--help'])", "import gridvit.config"]
+)
 def test_light_imports_stay_light(code: str) -> None:
     heavy = ("torch", "lightning", "xarray", "matplotlib", "scipy")
     check = f"{code}; import sys; bad = [m for m in {heavy} if m in sys.modules]; assert not bad, bad"

@@ -22,7 +22,9 @@ def test_file_then_options(tmp_path: Path) -> None:
 
 
 def test_round_trip_and_differences(tmp_path: Path) -> None:
-    config = parse(RunConfig, ["--model.patch", "[3,5]", "--data.periodic", '{"x": true}', "--training.shift", "[x]"])
+    config = parse(
+        RunConfig, ["--model.patch", "[3,5]", "--data.periodic", '{"x": true}', "--training.shift", "[x]"]
+    )
     save_config(config, tmp_path / "c.yaml")
     assert load_config(RunConfig, tmp_path / "c.yaml") == config
     assert differences(config, RunConfig()) == ["data.periodic", "model.patch", "training.shift"]
@@ -34,12 +36,24 @@ def test_round_trip_and_differences(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--model.dept", "6"], "expected an option that exists, got 'model.dept': did you mean 'model.depth'?"),
+        (
+            ["--model.dept", "6"],
+            "expected an option that exists, got 'model.dept': did you mean 'model.depth'?",
+        ),
         (["--dept", "6"], "expected an option that exists, got 'dept': did you mean 'model.depth'?"),
-        (["--frobnicate", "6"], "expected an option that exists, got 'frobnicate': see --help for the options"),
+        (
+            ["--frobnicate", "6"],
+            "expected an option that exists, got 'frobnicate': see --help for the options",
+        ),
         (["--model.depth", "six"], "expected model.depth to be an int, got six: correct the value"),
-        (["--model.bias", "far"], "expected model.bias to be one of 'distance', 'none', got far: correct the value"),
-        (["a.yaml"], "expected options that can be read, got unrecognized arguments: a.yaml: see --help for the options"),
+        (
+            ["--model.bias", "far"],
+            "expected model.bias to be one of 'distance', 'none', got far: correct the value",
+        ),
+        (
+            ["a.yaml"],
+            "expected options that can be read, got unrecognized arguments: a.yaml: see --help for the options",
+        ),
     ],
 )
 def test_bad_options(options: list[str], sentence: str) -> None:
@@ -50,11 +64,19 @@ def test_bad_options(options: list[str], sentence: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "got"),
-    [("model: {dept: 6}", "model.dept"), ("modl: {depth: 6}", "modl.depth"), ("data: {split: {trian: [0, 1]}}", "data.split.trian")],
+    [
+        ("model: {dept: 6}", "model.dept"),
+        ("modl: {depth: 6}", "modl.depth"),
+        ("data: {split: {trian: [0, 1]}}", "data.split.trian"),
+    ],
 )
 def test_bad_keys_in_a_file(tmp_path: Path, text: str, got: str) -> None:
     (tmp_path / "c.yaml").write_text(text)
-    right = {"model.dept": "model.depth", "modl.depth": "model.depth", "data.split.trian": "data.split.train"}[got]
+    right = {
+        "model.dept": "model.depth",
+        "modl.depth": "model.depth",
+        "data.split.trian": "data.split.train",
+    }[got]
     with pytest.raises(InputError) as error:
         parse(RunConfig, ["--config", str(tmp_path / "c.yaml")])
     assert str(error.value) == f"expected an option that exists, got '{got}': did you mean '{right}'?"
@@ -66,7 +88,9 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
     (tmp_path / "c.yaml").write_text("model: [1\n")
     with pytest.raises(InputError, match="Problems parsing config"):
         parse(RunConfig, ["--config", str(tmp_path / "c.yaml")])
-    with pytest.raises(InputError, match="expected a run folder with a config.yaml, got no .*: give the folder"):
+    with pytest.raises(
+        InputError, match="expected a run folder with a config.yaml, got no .*: give the folder"
+    ):
         load_config(RunConfig, tmp_path / "config.yaml")
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from report_data import METRICS, make_attention, make_forecast, make_plane, make_scores, make_sphere
 
 from gridvit.errors import InputError
-from gridvit.report import figures, maps
+from gridvit.report import figures, heads, maps
 from gridvit.report.canvas import balanced, colour, label, named, panels, pretty
 
 
@@ -33,17 +33,17 @@ CASES: list[tuple[Callable[[xr.Dataset], Figure], xr.Dataset, set[str]]] = [
     (figures.ratio_to_persistence, make_scores(), {"lead time (h)", "ratio to persistence (dimensionless)"}),
     (figures.relative_error_by_lead, make_scores(), {"lead time (h)", "relative error (dimensionless)"}),
     (
-        figures.attention_distance,
+        heads.attention_distance,
         make_attention(),
         {"mean attention distance (km)", "effective area fraction (dimensionless)"},
     ),
     (
-        figures.bias_kernels,
+        heads.bias_kernels,
         make_attention(),
         {"distance (km)", "bias logit (dimensionless)", "layer 0", "layer 1"},
     ),
-    (figures.radial_attention, make_attention(), {"distance (km)", "attention over uniform (dimensionless)"}),
-    (figures.attention_profiles, make_plane(("x",)), {"dx (cells)", "attention (dimensionless)", "layer 1"}),
+    (heads.radial_attention, make_attention(), {"distance (km)", "attention over uniform (dimensionless)"}),
+    (heads.attention_profiles, make_plane(("x",)), {"dx (cells)", "attention (dimensionless)", "layer 1"}),
     (figures.symbol, make_plane(), {"phase angle (rad)", "amplification (dimensionless)", "along diagonal"}),
     (figures.symbol, make_plane(), {"relative phase speed (dimensionless)"}),
     (figures.steering, make_sphere(), {"steering (m s⁻¹)", "latitude (°N)"}),
@@ -95,7 +95,7 @@ def test_loss_columns_are_drawn_where_they_have_numbers() -> None:
 
 def test_dots_stand_by_layer_and_head() -> None:
     analysis = make_attention(layers=2, heads=5)
-    dots = np.asarray(figures.attention_distance(analysis).axes[0].collections[0].get_offsets())
+    dots = np.asarray(heads.attention_distance(analysis).axes[0].collections[0].get_offsets())
     assert np.allclose(dots[:, 0], [-0.28, -0.14, 0, 0.14, 0.28, 0.72, 0.86, 1, 1.14, 1.28])
     assert np.array_equal(dots[:, 1], analysis["attention_distance"].values.ravel())
 
@@ -169,7 +169,7 @@ def test_extra_dimensions_of_a_forecast_are_refused() -> None:
 def test_wrong_dimensions_are_refused_by_name() -> None:
     sentence = "expected attention_distance over (layer, head), got (layer, channel): write it again with"
     with pytest.raises(InputError, match=re.escape(sentence)):
-        figures.attention_distance(make_attention().rename(head="channel"))
+        heads.attention_distance(make_attention().rename(head="channel"))
 
 
 def test_jacobian_panels_name_latitude_and_steering() -> None:
@@ -184,6 +184,8 @@ def test_jacobian_panels_name_latitude_and_steering() -> None:
         ("m2 s-1", "m² s⁻¹"),
         ("m s**-1", "m s⁻¹"),
         ("kg m^-2", "kg m⁻²"),
+        ("m^2 / s", "m² / s"),
+        ("1^2 / 1", "dimensionless"),
         ("1", "dimensionless"),
         ("degrees_north", "°N"),
         ("Pa", "Pa"),
@@ -233,13 +235,37 @@ def test_windows_padded_to_a_common_size_are_cut_to_their_own() -> None:
     assert panel.collections[0].get_array().shape == (7, 3)
 
 
-def test_radial_attention_is_cut_at_a_thousandth_and_scores_are_not() -> None:
+def test_axes_end_where_lines_no_longer_matter() -> None:
     analysis, scores = make_attention(), make_scores()
-    analysis["attention_radial"][0, 0, 0], scores["rmse"][0, 0, 0] = 1e-30, 1e-12
-    assert figures.radial_attention(analysis).axes[0].get_ylim()[0] == 1e-3
-    assert figures.scores_by_lead(scores).axes[0].get_ylim()[0] < 1e-12
+    analysis["attention_radial"][0, 0, 0], scores["rmse"][1, 0, 0] = 1e-30, 1e-12
+    assert heads.radial_attention(analysis).axes[0].get_ylim()[0] == 1e-3
+    least = scores["rmse"].sel(model="emulator", variable="msl").min()
+    assert np.isclose(figures.scores_by_lead(scores).axes[0].get_ylim()[0], 0.01 * least)
+
+
+def test_lines_cross_bins_of_distance_that_hold_nothing() -> None:
+    analysis = make_attention()
+    analysis["attention_radial"][0, 0, 1::2] = np.nan
+    line = heads.radial_attention(analysis).axes[0].lines[1]
+    assert np.array_equal(line.get_xdata(), analysis["distance"][::2])
+    assert np.array_equal(line.get_ydata(), analysis["attention_radial"][0, 0, ::2])
+
+
+def test_legend_fits_the_page() -> None:
+    names = (
+        "emulator",
+        "persistence",
+        "climatology (hour of day)",
+        "damped persistence",
+        "local ridge",
+        "exact",
+    )
+    figure = figures.scores_by_lead(make_scores(names))
+    figure.canvas.draw()
+    box = figure.legends[0].get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
 
 
 def test_many_heads_are_not_numbered() -> None:
-    few, many = (figures.attention_distance(make_attention(4, heads)).axes[0] for heads in (12, 13))
+    few, many = (heads.attention_distance(make_attention(4, count)).axes[0] for count in (12, 13))
     assert (len(few.texts), len(many.texts)) == (48, 0)

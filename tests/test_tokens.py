@@ -46,5 +46,7 @@ def test_patch_that_does_not_divide_a_periodic_axis() -> None:
 
 
 def test_patch_larger_than_the_grid() -> None:
-    with pytest.raises(InputError, match="expected a patch of 1 to 6 cells along 'y', got 7: choose a smaller patch"):
+    with pytest.raises(
+        InputError, match="expected a patch of 1 to 6 cells along 'y', got 7: choose a smaller patch"
+    ):
         Patches(Grid.regular((6, 10), periodic=False), (7, 2))

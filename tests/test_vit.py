@@ -25,7 +25,11 @@ def trained_looking(grid: Grid, config: ModelConfig, variables: int = 2) -> Mode
     for weight in (network.decode.weight, network.skip.weight):
         torch.nn.init.normal_(weight, std=0.1)
     names = tuple("abc"[:variables])
-    mean, std, increment = torch.tensor([1.0, -2.0, 3.0]), torch.tensor([2.0, 3.0, 5.0]), torch.tensor([0.5, 0.7, 1.1])
+    mean, std, increment = (
+        torch.tensor([1.0, -2.0, 3.0]),
+        torch.tensor([2.0, 3.0, 5.0]),
+        torch.tensor([0.5, 0.7, 1.1]),
+    )
     return ModelStep(network, names, 0.25, mean[:variables], std[:variables], increment[:variables])
 
 
@@ -63,7 +67,9 @@ def test_commutes_with_longitude_shifts_on_the_sphere_but_knows_latitude() -> No
 def test_statistics_enter_as_stated() -> None:
     step = trained_looking(TORUS, SMALL)
     state = torch.randn(1, 2, 6, 10)
-    normalised = (state - torch.tensor([1.0, -2.0]).reshape(1, 2, 1, 1)) / torch.tensor([2.0, 3.0]).reshape(1, 2, 1, 1)
+    normalised = (state - torch.tensor([1.0, -2.0]).reshape(1, 2, 1, 1)) / torch.tensor([2.0, 3.0]).reshape(
+        1, 2, 1, 1
+    )
     expected = state + torch.tensor([0.5, 0.7]).reshape(1, 2, 1, 1) * step.network(normalised)
     torch.testing.assert_close(step(state), expected)
 
@@ -89,7 +95,9 @@ def test_clock_by_hand() -> None:
 
 
 def test_clock_needs_a_sphere_and_a_time() -> None:
-    with pytest.raises(InputError, match=r"expected a longitude for model.clock, got a plane: set model.clock to false"):
+    with pytest.raises(
+        InputError, match=r"expected a longitude for model.clock, got a plane: set model.clock to false"
+    ):
         ViT(ModelConfig(patch=(2, 2), clock=True), TORUS, 1)
     grid = Grid.latlon(6, 12)
     step = trained_looking(grid, ModelConfig(patch=(2, 3), width=48, depth=1, heads=3, clock=True), 1)

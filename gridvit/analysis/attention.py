@@ -27,8 +27,8 @@ def attention_distance(weights: Weights, grid: Grid, extra: int = 0) -> xr.Datas
     r"""``D_h = sum_i w_i sum_j A_ij d_ij / sum_i w_i``, with its root mean square, baseline and spread.
 
     ``attention_uniform`` is ``D`` of ``A_ij = w_j / sum w``; ``attention_ratio`` is ``D / D_uniform``.
-    ``effective_area_fraction`` is the mean over queries of ``exp(-KL(A_i || w))``: 1 for uniform attention, the
-    area fraction of a cap that is attended evenly, unchanged by refining the grid. On the whole sphere
+    ``effective_area_fraction`` is the mean over queries of ``exp(-KL(A_i || w))``: 1 for uniform attention,
+    the area fraction of a cap attended evenly, unchanged by refining the grid. On the whole sphere
     ``D = pi R / 2`` for unweighted keys too: a missing area weight shows in the effective area alone.
 
     Args:

@@ -88,23 +88,22 @@ class Climatology:
         parts = ["day of year"] * self.annual + ["hour of day"] * (len(self.hours) > 1)
         return f"climatology ({' and '.join(parts) or 'time mean'})"
 
+    def at(self, times: Shaped[np.ndarray, "time"]) -> Float[np.ndarray, "time variable *space"]:
+        """The climatology at each time; an hour of the day that was never seen is refused."""
+        hours, days = _calendar(times) if len(self.hours) else (np.empty(0), np.empty(0))
+        unseen = np.setdiff1d(hours, self.hours)
+        if len(unseen):
+            expected = f"one of the hours {self.hours.tolist()} of the train part"
+            raise InputError(expected, f"{unseen[0]:g} h", "train on every hour that is forecast")
+        design = _terms(hours, days, self.hours, self.annual, len(times))
+        return np.tensordot(design, self.coefficients, axes=1)
+
     def __call__(
         self, valid: Shaped[np.ndarray, "case lead"]
     ) -> Float[np.ndarray, "case lead variable *space"]:
-        """The climatology at each valid time; an hour of the day that was never seen is refused."""
-        hours, days = _calendar(valid.ravel()) if len(self.hours) else (np.empty(0), np.empty(0))
-        unseen = np.setdiff1d(hours, self.hours)
-        if len(unseen):
-            got = f"{unseen[0]:g} h"
-            raise InputError(
-                f"one of the hours {self.hours.tolist()} of the train part",
-                got,
-                "train on all hours of the day",
-            )
-        design = _terms(hours, days, self.hours, self.annual, valid.size)
-        return np.tensordot(design, self.coefficients, axes=1).reshape(
-            *valid.shape, *self.coefficients.shape[1:]
-        )
+        """The forecasts that it makes for each valid time."""
+        flat = self.at(valid.ravel())
+        return flat.reshape(*valid.shape, *flat.shape[1:])
 
 
 def _regression(weighted: np.ndarray, anomaly: np.ndarray, lead: int) -> np.ndarray:

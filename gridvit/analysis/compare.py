@@ -30,11 +30,10 @@ def compare(
     r"""The measured stencil ``S`` and each reference ``S'``, in one table of dims ``scheme``.
 
     - ``stencil``: weights within ``window`` cells;
-    - ``cumulant(scheme, order)``: ``kappa_n``, ``|n| <= 4``, from the lowest waves (``fit_cumulants``);
+    - ``cumulant(scheme, order)``: ``kappa_n``, ``|n| <= 4`` (less under 7 cells), from ``fit_cumulants``;
     - ``distance_unweighted = |S - S'| / |S'|`` (by Parseval the same over waves);
-    - ``distance_weighted``: ``d_E^2 = sum E |G - G'|^2 / sum E |G'|^2``, the expected one-step relative
-    square
-      error between the two on data of energy ``E``; waves without energy do not count;
+    - ``distance_weighted``: ``d_E^2 = sum E |G - G'|^2 / sum E |G'|^2``, the expected relative square error
+      of one step between the two on data of energy ``E``; waves without energy do not count;
     - ``velocity``, ``diffusivity``, ``misfit``: ``fit_advection_diffusion`` on ``energy``;
     - ``amplification`` and ``phase_speed`` along the axes (``symbol_table``).
 
@@ -58,28 +57,14 @@ def compare(
         )
     schemes = {MEASURED: _averaged(measured)} | {name: _averaged(s) for name, s in references.items()}
     symbols = np.stack([grid_symbol(s, grid.shape) for s in schemes.values()])
-    orders = [fit_cumulants(s, grid.shape) for s in schemes.values()]
-    labels = [",".join(map(str, n)) for n in orders[0]]
-    cumulants = np.array([list(found.values()) for found in orders])
-    table = {
-        "stencil": (("scheme", *_offset_names(grid)), _windows(symbols, grid, window), "weight"),
-        "cumulant": (("scheme", "order"), cumulants, "cumulant of the stencil (powers of a cell)"),
-        "distance_unweighted": (
-            ("scheme",),
-            symbol_distance(symbols[0], symbols),
-            "distance from the scheme",
-        ),
-    }
+    parts = [_weights_table(symbols, schemes, grid, window), symbol_table(schemes, grid, courant)]
+    parts += [_cumulant_table(schemes, grid)]
     if energy is not None:
         weighted = symbol_distance(symbols[0], symbols, energy)
-        table["distance_weighted"] = (("scheme",), weighted, "expected one-step error against the scheme")
-    data = {k: (dims, v, {"long_name": name, "units": "1"}) for k, (dims, v, name) in table.items()}
-    parts = [
-        xr.Dataset(data, _coords(list(schemes), labels, grid, window)),
-        symbol_table(schemes, grid, courant),
-    ]
-    if energy is not None:
-        parts.append(_coefficients(dict(zip(schemes, symbols, strict=True)), grid, dt, energy, time_units))
+        parts[0]["distance_weighted"] = _labelled(
+            ("scheme",), weighted, "expected one-step error against the scheme"
+        )
+        parts += [_coefficients(dict(zip(schemes, symbols, strict=True)), grid, dt, energy, time_units)]
     return xr.merge(parts, join="exact")
 
 
@@ -130,17 +115,38 @@ def _windows(symbols: np.ndarray, grid: Grid, window: int) -> np.ndarray:
     return kernels[np.ix_(np.arange(len(kernels)), *_offsets(grid, window))]
 
 
-def _coords(schemes: list[str], orders: list[str], grid: Grid, window: int) -> dict[str, tuple]:
+def _weights_table(
+    symbols: np.ndarray, schemes: Mapping[str, Stencil], grid: Grid, window: int
+) -> xr.Dataset:
     offsets = {
         name: (name, cells, {"long_name": f"offset along {axis}", "units": "cells"})
         for name, axis, cells in zip(_offset_names(grid), grid.names, _offsets(grid, window), strict=True)
     }
-    labels = {"long_name": "order of the cumulant along " + ", ".join(grid.names)}
-    return {
-        "scheme": ("scheme", schemes, {"long_name": "scheme"}),
-        "order": ("order", orders, labels),
-        **offsets,
+    distance = symbol_distance(symbols[0], symbols)
+    data = {
+        "stencil": _labelled(("scheme", *_offset_names(grid)), _windows(symbols, grid, window), "weight"),
+        "distance_unweighted": _labelled(("scheme",), distance, "distance from the scheme"),
     }
+    return xr.Dataset(data, {"scheme": _names(schemes), **offsets})
+
+
+def _cumulant_table(schemes: Mapping[str, Stencil], grid: Grid) -> xr.Dataset:
+    """Up to the order that the lowest three waves, or all of a small grid, determine."""
+    waves = min(3, (min(grid.shape) - 1) // 2)
+    found = [fit_cumulants(s, grid.shape, min(4, 2 * waves - 1), waves) for s in schemes.values()]
+    values = np.array([list(cumulants.values()) for cumulants in found])
+    labels = [",".join(map(str, n)) for n in found[0]]
+    order = ("order", labels, {"long_name": "order of the cumulant along " + ", ".join(grid.names)})
+    data = {"cumulant": _labelled(("scheme", "order"), values, "cumulant of the stencil (powers of a cell)")}
+    return xr.Dataset(data, {"scheme": _names(schemes), "order": order})
+
+
+def _labelled(dims: tuple[str, ...], values: np.ndarray, long_name: str) -> tuple:
+    return dims, values, {"long_name": long_name, "units": "1"}
+
+
+def _names(schemes: Mapping[str, object]) -> tuple:
+    return "scheme", list(schemes), {"long_name": "scheme"}
 
 
 def _coefficients(
@@ -157,5 +163,5 @@ def _coefficients(
         )
         for symbol in symbols.values()
     ]
-    names = xr.DataArray(list(symbols), dims="scheme", name="scheme", attrs={"long_name": "scheme"})
+    names = xr.DataArray(list(symbols), dims="scheme", name="scheme", attrs=_names(symbols)[2])
     return xr.concat(fits, names).assign_coords(axis=list(grid.names), axis_2=list(grid.names))

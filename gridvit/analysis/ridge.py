@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.lib.stride_tricks import sliding_window_view
 
-from gridvit.analysis.baselines import Fields, check_leads
+from gridvit.analysis.baselines import Climatology, Fields, check_leads
 from gridvit.analysis.skill import area_weights
 from gridvit.errors import InputError
 from gridvit.grid import Grid
@@ -79,7 +79,7 @@ class LocalRidge:
     def fit(
         cls,
         train: Fields,
-        validate: Fields,
+        validate: Float[np.ndarray, "other_sample other_time variable *space"],
         grid: Grid,
         leads: Sequence[int],
         radius: int = 2,
@@ -130,6 +130,42 @@ class LocalRidge:
         return linear + self.intercept[:, row, :, None]
 
 
+@dataclass(frozen=True, eq=False)
+class AnomalyRidge:
+    r"""``u(t + L) = c(t + L) + ridge_L(u(t) - c(t))``: local ridge of anomalies from a climatology.
+
+    A local regression knows no hour of the day; without the climatology it misses the atmospheric tides.
+
+    Args:
+        climatology: ``c``.
+        ridge: fitted to anomalies.
+    """
+
+    climatology: Climatology
+    ridge: LocalRidge
+
+    @classmethod
+    def fit(
+        cls,
+        train: Fields,
+        validate: Float[np.ndarray, "other_sample other_time variable *space"],
+        times: tuple[np.ndarray, np.ndarray],
+        grid: Grid,
+        leads: Sequence[int],
+        radius: int = 2,
+    ) -> AnomalyRidge:
+        """Climatology and regression from the train part; ``times`` are those of both parts."""
+        climatology = Climatology.fit(train, times[0])
+        parts = (part - climatology.at(when) for part, when in zip((train, validate), times, strict=True))
+        return cls(climatology, LocalRidge.fit(next(parts), next(parts), grid, leads, radius))
+
+    def __call__(
+        self, start: Float[np.ndarray, "case variable *space"], init: np.ndarray, valid: np.ndarray
+    ) -> Float[np.ndarray, "case lead variable *space"]:
+        """Forecasts from ``start`` at times ``init`` ``(case,)`` for the times ``valid`` ``(case, lead)``."""
+        return self.climatology(valid) + self.ridge(start - self.climatology.at(init))
+
+
 def _fit_row(
     around: Neighbourhood,
     row: int,
@@ -138,39 +174,56 @@ def _fit_row(
     penalties: Sequence[float],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Of one row: slopes ``(lead, penalty, feature, variable)``, intercepts and validation errors."""
-    train, validate = (_samples(around, part, row) for part in parts)
+    train, validate = (_row_moments(around, part, row, leads) for part in parts)
     found = []
-    for lead in leads:
-        slope, intercept = _ridge(*_pairs(*train, lead), penalties)
-        z, y = _pairs(*validate, lead)
-        found.append((slope, intercept, ((y - z @ slope - intercept[:, None]) ** 2).mean(axis=1)))
+    for fitted, checked in zip(train, validate, strict=True):
+        slope, intercept = _ridge(*fitted[:2], penalties)
+        found.append((slope, intercept, _square_error(slope, intercept, *checked)))
     slopes, intercepts, errors = (np.stack(each) for each in zip(*found, strict=True))
     return slopes, intercepts, errors
 
 
-def _samples(around: Neighbourhood, part: np.ndarray, row: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features ``(sample, time, column, feature)`` and values ``(.., variable)`` of a row."""
+def _row_moments(
+    around: Neighbourhood, part: np.ndarray, row: int, leads: Sequence[int]
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """For each lead the means of ``z z^T``, ``z y^T``, ``y^2``; ``z`` ends with a one, ``y`` increments."""
+    samples, times = part.shape[:2]
     flat = part.reshape(-1, *part.shape[2:])
     z = around.features(flat, row)
+    z = np.concatenate([z, np.ones_like(z[..., :1])], axis=-1).reshape(samples, times, *z.shape[1:2], -1)
     u = flat.reshape(*flat.shape[:2], around.rows, -1)[:, :, row].swapaxes(1, 2).astype(np.float64)
-    return z.reshape(*part.shape[:2], *z.shape[1:]), u.reshape(*part.shape[:2], *u.shape[1:])
-
-
-def _pairs(features: np.ndarray, values: np.ndarray, lead: int) -> tuple[np.ndarray, np.ndarray]:
-    """Features at ``t`` and increments over ``lead``, one row of each per sample, time and column."""
-    increments = values[:, lead:] - values[:, :-lead]
-    early = features[:, : features.shape[1] - lead]
-    return early.reshape(-1, early.shape[-1]), increments.reshape(-1, increments.shape[-1])
+    u = u.reshape(samples, times, *u.shape[1:])
+    # One small product per time: all leads share them, and no threads are woken for them.
+    transposed = z.swapaxes(-1, -2)
+    squares = transposed @ z
+    found = []
+    for lead in leads:
+        y, early = u[:, lead:] - u[:, :-lead], slice(0, times - lead)
+        sums = (
+            squares[:, early].sum(axis=(0, 1)),
+            (transposed[:, early] @ y).sum(axis=(0, 1)),
+            (y**2).sum(axis=(0, 1, 2)),
+        )
+        n = y.size // y.shape[-1]
+        found.append((sums[0] / n, sums[1] / n, sums[2] / n))
+    return found
 
 
 def _ridge(
-    x: Float[np.ndarray, "n feature"], y: Float[np.ndarray, "n variable"], penalties: Sequence[float]
+    zz: Float[np.ndarray, "term term"], zy: Float[np.ndarray, "term variable"], penalties: Sequence[float]
 ) -> tuple[Float[np.ndarray, "penalty feature variable"], Float[np.ndarray, "penalty variable"]]:
-    """Slopes and intercepts for each penalty, from one eigendecomposition of the centred Gram matrix."""
-    mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
-    centred = x - mean_x
-    variances, directions = np.linalg.eigh(centred.T @ centred / len(x))
-    cross = directions.T @ (centred.T @ (y - mean_y)) / len(x)
+    """Slopes and intercepts for each penalty, from one eigendecomposition of the features' covariance."""
+    mean_z, mean_y = zz[-1, :-1], zy[-1]
+    variances, directions = np.linalg.eigh(zz[:-1, :-1] - np.outer(mean_z, mean_z))
+    cross = directions.T @ (zy[:-1] - np.outer(mean_z, mean_y))
     damped = variances + np.asarray(penalties, dtype=np.float64)[:, None] * variances.mean()
     slope = np.einsum("fe,pe,ec->pfc", directions, 1 / damped, cross)
-    return slope, mean_y - mean_x @ slope
+    return slope, mean_y - mean_z @ slope
+
+
+def _square_error(
+    slope: np.ndarray, intercept: np.ndarray, zz: np.ndarray, zy: np.ndarray, yy: np.ndarray
+) -> Float[np.ndarray, "penalty variable"]:
+    """``mean (y - z b)^2 = yy - 2 b.zy + b.zz b`` for each penalty."""
+    b = np.concatenate([slope, intercept[:, None]], axis=1)
+    return yy - 2 * (b * zy).sum(axis=1) + (b * (zz @ b)).sum(axis=1)

@@ -49,7 +49,7 @@ def square_errors(
 
 def rmse(errors: Float[np.ndarray, "case *rest"]) -> Float[np.ndarray, "*rest"]:
     """``sqrt(mean over cases of e)``: the root after the mean, so cases may be pooled."""
-    return np.sqrt(errors.mean(axis=0))
+    return np.asarray(np.sqrt(errors.mean(axis=0)))
 
 
 def nrmse(
@@ -62,13 +62,13 @@ def nrmse(
         power: ``square_errors(truth, 0 * truth, weights)``.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(power > 0, np.sqrt(errors / power), np.nan).mean(axis=0)
+        return np.asarray(np.where(power > 0, np.sqrt(errors / power), np.nan).mean(axis=0))
 
 
 def vrmse(forecast: np.ndarray, truth: np.ndarray, weights: Float[np.ndarray, "*space"]) -> np.ndarray:
     """``sqrt(mean_x w (f - o)^2 / Var_x o)`` with the biased variance: the mean scores one."""
     spread = _area_mean(truth.astype(np.float64) ** 2, weights) - _area_mean(truth, weights) ** 2
-    return np.sqrt(square_errors(forecast, truth, weights) / spread)
+    return np.asarray(np.sqrt(square_errors(forecast, truth, weights) / spread))
 
 
 def anomaly_correlation(
@@ -214,4 +214,4 @@ def _block_counts(cases: int, block: int, draws: int, seed: int) -> Float[np.nda
 
 def _area_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     axes = tuple(range(-weights.ndim, 0))
-    return (values * weights).mean(axis=axes) / weights.mean()
+    return np.asarray((values * weights).mean(axis=axes) / weights.mean())

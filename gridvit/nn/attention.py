@@ -10,8 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from gridvit.errors import InputError
+from gridvit.nn.bias import Bias
 
-Replace = Callable[[int, Tensor], Tensor]  # (layer, weights (B, head, query, key)) -> weights of the same shape
+Replace = Callable[
+    [int, Tensor], Tensor
+]  # (layer, weights (B, head, query, key)) -> weights of the same shape
 
 
 def attention_weights(
@@ -43,10 +46,12 @@ class Attention(nn.Module):
     as that of plain attention.
     """
 
-    def __init__(self, width: int, heads: int, bias: nn.Module) -> None:
+    def __init__(self, width: int, heads: int, bias: Bias) -> None:
         super().__init__()
         if width % heads:
-            raise InputError(f"a width divisible by the {heads} heads", str(width), f"try {width // heads * heads}")
+            raise InputError(
+                f"a width divisible by the {heads} heads", str(width), f"try {width // heads * heads}"
+            )
         self.heads, self.bias = heads, bias
         self.content = width // heads - bias.dims
         if self.content < 1:

@@ -10,6 +10,7 @@ fold is tested against, and what analysis looks at.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float
@@ -22,7 +23,9 @@ QUIET_SHARE = 4  # every fourth head starts without a bias, so that long range i
 
 def length_ladder(shortest: float, longest: float, heads: int) -> Tensor:
     """Geometric ladder of ``heads`` length scales from ``shortest`` to ``longest``, in the unit of its arguments."""
-    return torch.logspace(math.log10(shortest), math.log10(max(longest, shortest)), heads, dtype=torch.float64)
+    return torch.logspace(
+        math.log10(shortest), math.log10(max(longest, shortest)), heads, dtype=torch.float64
+    )
 
 
 def initial_strength(heads: int) -> Tensor:
@@ -30,7 +33,32 @@ def initial_strength(heads: int) -> Tensor:
     return (torch.arange(heads) % QUIET_SHARE != QUIET_SHARE - 1).double()
 
 
-class Chordal(nn.Module):
+Fold = tuple[Float[Tensor, "head token dim"], Float[Tensor, "token dim"]]
+
+
+class Bias(nn.Module, ABC):
+    """A family of biases: ``dims`` extra dimensions of queries and keys, the explicit bias, and its curve."""
+
+    dims: int
+
+    @abstractmethod
+    def fold(self) -> Fold:
+        """Features of queries and of keys whose product is the bias, up to a function of the query."""
+
+    @abstractmethod
+    def logits(self) -> Float[Tensor, "head query key"]:
+        """The bias itself, from differences of positions."""
+
+    @abstractmethod
+    def kernel(self, distance: Float[Tensor, "point"]) -> Float[Tensor, "head point"]:
+        """The bias at ``distance``, in ``grid.distance_units``."""
+
+    @abstractmethod
+    def length(self) -> Float[Tensor, "head"]:
+        """Signed length scale per head: positive prefers near, negative far, infinite where there is no bias."""
+
+
+class Chordal(Bias):
     """b(i, j) = -s |p_i - p_j|^2 R^2 / (2 l^2), p unit vectors on the sphere of radius R: von Mises-Fisher attention.
 
     Up to a constant this is ``(s R^2 / l^2) p_i . p_j``: three dimensions. Positive ``s`` prefers near keys with
@@ -40,6 +68,8 @@ class Chordal(nn.Module):
     """
 
     dims = 3
+    lengths: Tensor
+    points: Tensor
 
     def __init__(self, grid: Grid, heads: int) -> None:
         super().__init__()
@@ -55,8 +85,7 @@ class Chordal(nn.Module):
         """kappa = s R^2 / l^2 per head, dimensionless."""
         return self.strength * (self.radius / self.lengths) ** 2
 
-    def fold(self) -> tuple[Float[Tensor, "head token dim"], Float[Tensor, "token dim"]]:
-        """Features of queries and keys whose product is the bias up to a constant."""
+    def fold(self) -> Fold:
         return self.concentration[:, None, None] * self.points, self.points
 
     def logits(self) -> Float[Tensor, "head query key"]:
@@ -74,7 +103,7 @@ class Chordal(nn.Module):
         return signed_length(self.concentration / self.radius**2)
 
 
-class Plane(nn.Module):
+class Plane(Bias):
     r"""b = sum over periodic axes and harmonics m of a_m cos(m t) + b_m sin(m t), t = 2 pi (x_j - x_i) / L,
     minus s |x_j - x_i - D|^2 / (2 l^2) over the bounded axes.
 
@@ -83,6 +112,12 @@ class Plane(nn.Module):
     numbers are dimensionless multiples of ``(L / 2 pi l)^2`` and of ``1 / l^2``; their sign is free.
     Reference: Mardia and Jupp (2000), section 3.5.4 for the von Mises density.
     """
+
+    lengths: Tensor
+    periods: Tensor
+    wave: Tensor
+    offsets_from: Tensor
+    scale: Tensor
 
     def __init__(self, grid: Grid, heads: int, harmonics: int) -> None:
         super().__init__()
@@ -115,8 +150,7 @@ class Plane(nn.Module):
         assert self.strength is not None
         return self.strength / self.lengths.square()
 
-    def fold(self) -> tuple[Float[Tensor, "head token dim"], Float[Tensor, "token dim"]]:
-        """Features of queries and keys whose product is the bias up to a function of the query."""
+    def fold(self) -> Fold:
         cosine, sine = self.wave.unbind(-1)
         even, odd = self.coefficients()[:, None].unbind(-1)
         query = [torch.stack([even * cosine - odd * sine, even * sine + odd * cosine], -1).flatten(2)]
@@ -163,53 +197,58 @@ class Plane(nn.Module):
         """Signed length scale per head in axis units, from the mean curvature at zero distance."""
         order = torch.arange(1, self.table.shape[1] + 1, device=self.table.device)
         even = self.coefficients()[..., 0]
-        curvature = torch.einsum("m,hma->ha", order.square().to(even), even) * (2 * math.pi / self.periods) ** 2
+        curvature = (
+            torch.einsum("m,hma->ha", order.square().to(even), even) * (2 * math.pi / self.periods) ** 2
+        )
         if self.strength is not None:
-            curvature = torch.cat([curvature, self.curvature()[:, None].expand(-1, self.offsets_from.shape[1])], 1)
+            curvature = torch.cat(
+                [curvature, self.curvature()[:, None].expand(-1, self.offsets_from.shape[1])], 1
+            )
         return signed_length(curvature.mean(1))
 
 
-class NoBias(nn.Module):
+class NoBias(Bias):
     """b = 0: attention by content alone."""
 
     dims = 0
+    blank: Tensor
 
     def __init__(self, grid: Grid, heads: int) -> None:
         super().__init__()
-        self.register_buffer("shape_of", torch.zeros(heads, grid.size, 0))
+        self.register_buffer("blank", torch.zeros(heads, grid.size, 0))
 
-    def fold(self) -> tuple[Float[Tensor, "head token dim"], Float[Tensor, "token dim"]]:
-        """No dimensions."""
-        return self.shape_of, self.shape_of[0]
+    def fold(self) -> Fold:
+        return self.blank, self.blank[0]
 
     def logits(self) -> Float[Tensor, "head query key"]:
         """Zeros."""
-        return self.shape_of @ self.shape_of.transpose(1, 2)
+        return self.blank @ self.blank.transpose(1, 2)
 
     def kernel(self, distance: Float[Tensor, "point"]) -> Float[Tensor, "head point"]:
         """Zeros."""
-        return torch.zeros(self.shape_of.shape[0], len(distance), dtype=distance.dtype)
+        return torch.zeros(self.blank.shape[0], len(distance), dtype=distance.dtype)
 
     def length(self) -> Float[Tensor, "head"]:
         """Infinite: no preference."""
-        return torch.full((self.shape_of.shape[0],), math.inf)
+        return torch.full((self.blank.shape[0],), math.inf)
 
 
-class AreaWeighted(nn.Module):
+class AreaWeighted(Bias):
     """b + log(w_j / mean w): attention with zero logits is then the area-weighted mean of the values.
 
     One more dimension. Reference: the quadrature-weighted softmax of Bonev et al. (2025), arXiv:2505.11157.
     """
 
-    def __init__(self, inner: nn.Module, grid: Grid) -> None:
+    log_area: Tensor
+
+    def __init__(self, inner: Bias, grid: Grid) -> None:
         super().__init__()
         areas = torch.tensor(grid.areas).double().flatten()
         self.inner = inner
         self.dims = inner.dims + 1
         self.register_buffer("log_area", torch.log(areas / areas.mean()).float())
 
-    def fold(self) -> tuple[Float[Tensor, "head token dim"], Float[Tensor, "token dim"]]:
-        """The inner features with a one beside each query and the log area beside each key."""
+    def fold(self) -> Fold:
         query, key = self.inner.fold()
         ones = query.new_ones(*query.shape[:-1], 1)
         return torch.cat([query, ones], -1), torch.cat([key, self.log_area[:, None]], -1)
@@ -241,10 +280,10 @@ def nearest_distance(grid: Grid) -> float:
     return max(widths) if grid.radius is None else math.radians(max(widths)) * grid.radius
 
 
-def make_bias(kind: str, grid: Grid, heads: int, harmonics: int) -> nn.Module:
+def make_bias(kind: str, grid: Grid, heads: int, harmonics: int) -> Bias:
     """The family that fits the token grid: chordal on the sphere, Fourier and Gaussian on planes, or none."""
     if kind == "none":
-        inner: nn.Module = NoBias(grid, heads)
+        inner: Bias = NoBias(grid, heads)
     elif grid.is_sphere:
         inner = Chordal(grid, heads)
     else:

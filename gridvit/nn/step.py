@@ -28,6 +28,10 @@ class ModelStep(nn.Module):
         mean, std, increment_std: ``(C,)`` each.
     """
 
+    mean: Tensor
+    std: Tensor
+    increment_std: Tensor
+
     def __init__(
         self,
         network: ViT,
@@ -40,9 +44,9 @@ class ModelStep(nn.Module):
         super().__init__()
         self.network, self.variables, self.dt = network, tuple(variables), float(dt)
         column = (-1, *([1] * network.grid.ndim))
-        self.register_buffer("mean", mean.reshape(column).float())
-        self.register_buffer("std", std.reshape(column).float())
-        self.register_buffer("increment_std", increment_std.reshape(column).float())
+        self.register_buffer("mean", mean.detach().clone().reshape(column).float())
+        self.register_buffer("std", std.detach().clone().reshape(column).float())
+        self.register_buffer("increment_std", increment_std.detach().clone().reshape(column).float())
 
     @property
     def grid(self) -> Grid:

@@ -22,7 +22,9 @@ class Patches(nn.Module):
         self.tokens = grid.coarsen(patch)
         self.cells = int(torch.tensor(patch).prod())
         for axis, extra in enumerate(grid.padding(patch)):
-            self.register_buffer(f"source_{axis}", torch.arange(grid.shape[axis] + extra).clamp(max=grid.shape[axis] - 1))
+            self.register_buffer(
+                f"source_{axis}", torch.arange(grid.shape[axis] + extra).clamp(max=grid.shape[axis] - 1)
+            )
 
     def tokenise(self, x: Float[Tensor, "batch variable *space"]) -> Float[Tensor, "batch token feature"]:
         """Tokens in row-major order of the token grid; features are (variable, cell of the patch)."""

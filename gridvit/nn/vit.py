@@ -9,7 +9,7 @@ from gridvit.config import ModelConfig
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
-from gridvit.nn.bias import make_bias
+from gridvit.nn.bias import Bias, make_bias
 from gridvit.nn.position import CLOCK_CHANNELS, bounded_features
 from gridvit.nn.tokens import Patches
 
@@ -17,7 +17,7 @@ from gridvit.nn.tokens import Patches
 class Block(nn.Module):
     """x + attention(norm x), then x + mlp(norm x): the pre-norm transformer block (Xiong et al. 2020)."""
 
-    def __init__(self, width: int, heads: int, mlp_ratio: int, bias: nn.Module) -> None:
+    def __init__(self, width: int, heads: int, mlp_ratio: int, bias: Bias) -> None:
         super().__init__()
         self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads, bias)
@@ -46,6 +46,8 @@ class ViT(nn.Module):
         InputError: a patch that does not fit the grid, heads too narrow for the bias, a clock off the sphere.
     """
 
+    positions: Tensor
+
     def __init__(self, config: ModelConfig, grid: Grid, variables: int) -> None:
         super().__init__()
         if config.clock and not grid.is_sphere:
@@ -70,6 +72,11 @@ class ViT(nn.Module):
         config, tokens = self.config, self.patches.tokens
         bias = make_bias(config.bias, tokens, config.heads, config.harmonics)
         return Block(config.width, config.heads, config.mlp_ratio, bias)
+
+    @property
+    def biases(self) -> list[Bias]:
+        """The distance bias of each layer."""
+        return [block.attention.bias for block in self.blocks]  # type: ignore[union-attr, misc]
 
     def forward(
         self, x: Float[Tensor, "batch variable *space"], attention: Replace | None = None

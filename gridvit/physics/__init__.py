@@ -12,8 +12,9 @@ from gridvit.physics.equations import (
     equation_from,
 )
 from gridvit.physics.initial import random_field
-from gridvit.physics.schemes import SCHEMES, LinearScheme, linear_scheme, stable_step
+from gridvit.physics.schemes import SCHEMES, LinearScheme, linear_scheme
 from gridvit.physics.solve import TABLEAUX, Solver, Tableau
+from gridvit.physics.stability import stable_step
 
 __all__ = [
     "EQUATIONS",

@@ -107,7 +107,7 @@ class LinearEquation(ABC):
 
         Within it SSPRK3 and RK4 are stable with central differences of order two, and forward Euler with
         upwind differences and no cross diffusion makes no new extremum. The sharp limits of the named schemes
-        are those of ``gridvit.physics.schemes.stable_step``.
+        are those of ``gridvit.physics.stability.stable_step``.
         """
         velocity, tensor = self.coefficients(grid.ndim)
         return crossing_time(np.abs(velocity), np.diagonal(tensor), plane_spacing(grid))
@@ -202,3 +202,14 @@ def equation_from(name: str, parameters: Mapping[str, Any]) -> LinearEquation | 
             ", ".join(f"{key}={value!r}" for key, value in parameters.items()) or "none",
             "name each once, as a number, a list of numbers or a table of numbers",
         ) from error
+
+
+def require_linear(equation: Equation) -> LinearEquation:
+    """The equation itself, or a refusal of what the named schemes cannot solve."""
+    if not isinstance(equation, LinearEquation):
+        raise InputError(
+            "a linear equation for a named scheme",
+            type(equation).__name__,
+            "solve it by a Runge-Kutta method (gridvit.physics.Solver)",
+        )
+    return equation

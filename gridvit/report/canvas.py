@@ -66,6 +66,8 @@ def drawn(draw: Callable[Parameters, Figure]) -> Callable[Parameters, Figure]:
 def pretty(units: str) -> str:
     """CF units as one writes them: ``m2 s-1`` gives m² s⁻¹, ``degrees_north`` °N, ``1`` dimensionless."""
     known = {"1": "dimensionless", "degrees_north": "°N", "degrees_east": "°E", "degrees": "°", "degree": "°"}
+    if re.fullmatch(r"1(\^\d)? / 1", units):  # of a quotient of numbers without units
+        return "dimensionless"
     if units in known or "since" in units:
         return known.get(units, units)
     superscript = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -154,10 +156,11 @@ def label_outer(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:
         panel.set_ylabel(wrap(y))
 
 
-def legend(figure: Figure, panel: Axes, columns: int = 6) -> None:
-    """One legend for the whole figure, under it."""
+def legend(figure: Figure, panel: Axes) -> None:
+    """One legend for the whole figure, under it, in as many columns as the longest name allows."""
     handles, names = panel.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=min(columns, max(len(names), 1)))
+    columns = 110 // (max(map(len, names), default=0) + 8)
+    figure.legend(handles, names, loc="outside lower center", ncols=max(1, min(columns, len(names))))
 
 
 def magnitude_axis(panel: Axes, values: np.ndarray, floor: float = 0.0) -> None:
@@ -195,7 +198,7 @@ def colour_bar(
     bar.minorticks_off()
     if isinstance(shades.norm, SymLogNorm):
         top, inner = float(shades.norm.vmax or 1.0), float(shades.norm.linthresh)
-        bar.set_ticks([-top, -np.sqrt(top * inner), -inner, 0, inner, np.sqrt(top * inner), top])
+        bar.set_ticks([-top, -np.sqrt(top * inner), 0, np.sqrt(top * inner), top])
         bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}".replace("-", MINUS))
 
 

@@ -101,7 +101,11 @@ def _first_case(array: xr.DataArray) -> xr.DataArray:
 
 def _case_name(array: xr.DataArray) -> str:
     first = [(dim, coordinate(array, dim)[0]) for dim in CASES if dim in array.dims]
-    return ", ".join(f"{dim.replace('_', ' ')} {str(value.values)[:16]}" for dim, value in first)
+    return ", ".join(f"{dim.replace('_', ' ')} {_short(value)}" for dim, value in first)
+
+
+def _short(value: xr.DataArray) -> str:
+    return f"{value.values.item():g}" if value.dtype.kind in "fiu" else str(value.values)[:16]
 
 
 def _lead_name(array: xr.DataArray, index: int) -> str:

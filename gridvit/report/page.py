@@ -25,18 +25,17 @@ h1 { font-size: 1.7rem; margin-bottom: .3rem; } h2 { font-size: 1.25rem; margin-
      border-bottom: 1px solid #ccc; padding-bottom: .2rem; }
 nav ol { columns: 2; padding-left: 1.4rem; } a { color: #005a8c; }
 figure { margin: 1.5rem 0; } figure img { width: 100%; height: auto; }
-figcaption, caption { font-size: .9rem; color: #333; text-align: left; margin-top: .4rem; }
-caption { caption-side: top; margin-bottom: .3rem; }
-.wide { overflow-x: auto; margin: 1.5rem 0; } table { border-collapse: collapse; font-size: .88rem; }
-th, td { padding: .22rem .7rem; border-bottom: 1px solid #ddd; text-align: right;
+figcaption { font-size: .9rem; color: #333; margin: .4rem 0; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .88rem; }
+th, td { padding: .22rem .5rem; border-bottom: 1px solid #ddd; text-align: right;
          font-variant-numeric: tabular-nums; }
 thead th { border-bottom: 2px solid #888; vertical-align: bottom; } tbody th { font-weight: 500; }
-td, tbody th { white-space: nowrap; }
+td, tbody th { white-space: nowrap; } small { font-weight: 400; color: #444; }
 th:first-child { text-align: left; }
 pre { background: #f6f6f4; padding: .8rem; overflow-x: auto; font-size: .82rem; white-space: pre-wrap; }
 summary { cursor: pointer; }
 @media print { body { max-width: none; margin: 0; font-size: 11pt; } figure, table { break-inside: avoid; }
-  h2, caption { break-after: avoid; } .wide { overflow: visible; } table { font-size: 8pt; }
+  h2 { break-after: avoid; } .wide { overflow: visible; } table { font-size: 8pt; }
   nav { display: none; } a { color: inherit; } }
 """
 
@@ -132,17 +131,16 @@ def _figure(caption: str, image: bytes) -> str:
 
 
 def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Line breaks in a cell are kept; the units of a column stand on a line of their own."""
+    """Further lines of a cell stand small below the first; so do the units of a column."""
     head = "".join(f'<th scope="col">{_cell(name.replace(" (", chr(10) + "("))}</th>' for name in columns)
     body = "\n".join(
         f'<tr><th scope="row">{_cell(first)}</th>{"".join(f"<td>{_cell(cell)}</td>" for cell in rest)}</tr>'
         for first, *rest in rows
     )
-    return (
-        f'<div class="wide"><table><caption>{escape(caption)}</caption>\n'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
-    )
+    table = f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table>"
+    return f'<figure><figcaption>{escape(caption)}</figcaption>\n<div class="wide">{table}</div></figure>'
 
 
 def _cell(text: str) -> str:
-    return escape(text).replace("\n", "<br>")
+    first, *rest = escape(text).split("\n")
+    return "".join([first, *(f"<br><small>{line}</small>" for line in rest)])

@@ -8,7 +8,7 @@ from typing import Any
 import xarray as xr
 from matplotlib.figure import Figure
 
-from gridvit.report import figures, maps, tables
+from gridvit.report import figures, heads, maps, tables
 from gridvit.report.canvas import name_of
 from gridvit.report.page import Section
 
@@ -24,9 +24,10 @@ SKILL: dict[str, tuple[Draw, str]] = {
     "rmse": (
         figures.scores_by_lead,
         "Area-weighted root mean square error by lead. Lower is better; the thick line is the emulator, "
-        "shading the 95 % bootstrap interval over cases. Lines whose shades overlap are not told apart by "
-        "these data. The axis is logarithmic where errors differ by more than a factor of 30; errors of "
-        "exactly zero are then not shown.",
+        "shading the 95 % bootstrap interval over cases. Cases are hard for all models alike, so the ratio "
+        "tells models apart where these intervals overlap. The axis is logarithmic where errors differ by "
+        "more than a factor of 30; errors far below the emulator's, as those of the scheme that made the "
+        "data, are in the table only.",
     ),
     "nrmse": (
         figures.relative_error_by_lead,
@@ -37,7 +38,7 @@ SKILL: dict[str, tuple[Draw, str]] = {
 
 ATTENTION: dict[str, tuple[Draw, str]] = {
     "attention_distance": (
-        figures.attention_distance,
+        heads.attention_distance,
         "How far each head looks. Full dots: mean distance between a query and what it attends to; open "
         "dots: root mean square, which grows faster where part of the attention is far away; dashes: the "
         "distance that attention spread evenly over the area would have. Dots below the dashes are local "
@@ -45,16 +46,16 @@ ATTENTION: dict[str, tuple[Draw, str]] = {
         "share of the area that the attention fills.",
     ),
     "bias_kernel": (
-        figures.bias_kernels,
+        heads.bias_kernels,
         "What distance adds to the attention logit before any content is seen, a panel per layer, a line "
         "per head. A falling line prefers near tokens, a rising one far tokens; one logit more is a "
         "factor of 2.7 in weight. Only differences along a line matter.",
     ),
     "attention_radial": (
-        figures.radial_attention,
+        heads.radial_attention,
         "Attention at a distance over what even attention would give there, a panel per layer, a line per "
-        "head. On the dotted line at one, distance does not matter; above it the head attends more than "
-        "evenly.",
+        "head; a dot is a bin of distance that holds tokens. On the dotted line at one, distance does not "
+        "matter; above it the head attends more than evenly.",
     ),
 }
 
@@ -65,7 +66,7 @@ STENCILS: tuple[Draw, str] = (
     "centre is a shift, a round spot is smoothing, an even panel is global averaging.",
 )
 PROFILES: tuple[Draw, str] = (
-    figures.attention_profiles,
+    heads.attention_profiles,
     "Attention by token offset, averaged over queries and samples, a panel per layer, a line per head. A "
     "peak off the centre is a shift, a broad hump is smoothing, a level line is global averaging.",
 )
@@ -75,7 +76,7 @@ SCHEME: dict[str, tuple[Draw, str]] = {
         maps.cell_stencils,
         "One time step as weights on neighbouring cells: what the emulator's Jacobian applies, beside the "
         "scheme that made the data and the exact solution operator; last, the emulator's difference from "
-        "the scheme. All share one scale about zero, logarithmic beyond a thousandth of the peak. Weight "
+        "the scheme. Maps share one scale about zero, logarithmic beyond a thousandth of the peak. Weight "
         "lies upstream of the centre (cross): weight at offset d means that the new value draws on the "
         "old one at d.",
     ),
@@ -92,10 +93,10 @@ SCHEME: dict[str, tuple[Draw, str]] = {
 SPHERE: dict[str, tuple[Draw, str]] = {
     "jacobian": (
         maps.jacobian_rows,
-        "How the forecast at the cross responds to the present state around it, averaged along the latitude "
-        "circle. Red: more there now means more at the cross at the next step; blue: less. The scale is "
-        "logarithmic beyond a hundredth of the peak. A red patch west of the cross means that the emulator draws "
-        "on what lies to the west, as eastward flow does.",
+        "How the forecast at the cross responds to the present state around it, averaged along the "
+        "latitude circle. Red: more there now means more at the cross at the next step; blue: less. The "
+        "scale is logarithmic beyond a hundredth of the peak. A red patch west of the cross means that "
+        "the emulator draws on what lies to the west, as eastward flow does.",
     ),
     "steering": (
         figures.steering,
@@ -121,6 +122,11 @@ TABLES: dict[str, tuple[Callable[[xr.Dataset], tables.Table], str]] = {
         "Cumulants of the stencils, in cells: first order is minus the displacement per step, second "
         "twice the diffusion, third and fourth the dispersion and smoothing of the discretisation.",
     ),
+    "spectral_radius": (
+        tables.scalar_table,
+        "The emulator's step as a whole, waves that its patches mix included. Repeated steps grow without "
+        "bound where the largest eigenvalue passes one.",
+    ),
 }
 
 
@@ -131,7 +137,7 @@ def _drawn(dataset: xr.Dataset, entries: Mapping[str, tuple[Draw, str]]) -> dict
 def skill(scores: xr.Dataset) -> Section:
     """Errors by lead against the baselines."""
     cases = f"Scores are over {scores.attrs['cases']} cases." if "cases" in scores.attrs else ""
-    text = f"{scores.attrs.get('statement', '')}\n\n{cases}"
+    text = str(scores.attrs.get("statement", cases))
     return Section("Skill by lead time", text, _drawn(scores, SKILL), tables.score_tables(scores))
 
 
@@ -153,9 +159,8 @@ def forecast(predicted: xr.Dataset, truth: xr.Dataset | None) -> Section:
 def _forecast_caption(array: xr.DataArray, truth: xr.Dataset | None) -> str:
     if truth is None:
         return f"Forecast of {name_of(array)} at the leads above the panels, all on one scale."
-    name = name_of(array)
     return (
-        f"{name[:1].upper()}{name[1:]}: truth, forecast and their difference at the leads above the panels. "
+        f"Truth, forecast and their difference for {name_of(array)}, at the leads above the panels. "
         "Truth and forecast share one scale, that of the truth; the difference has its own, about zero: "
         "red is too high, blue too low. Red and blue side by side at a feature mean that it is in the "
         "wrong place; one colour on it, that it is too weak or too strong."
@@ -180,9 +185,6 @@ def attention(analysis: xr.Dataset) -> Section:
 def scheme(analysis: xr.Dataset) -> Section:
     """The emulator as a numerical scheme: stencil, symbol, cumulants, recovered coefficients."""
     text = "The trained network measured as a finite-difference stencil, beside schemes of known stencil."
-    if "spectral_radius" in analysis:
-        radius = f"{float(analysis['spectral_radius']):.6g}"
-        text += f"\n\nSpectral radius of the emulator's step: {radius}; above one, forecasts grow."
     listed = {caption: table(analysis) for name, (table, caption) in TABLES.items() if name in analysis}
     return Section("The learned scheme", text, _drawn(analysis, SCHEME), listed)
 

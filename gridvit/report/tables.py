@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import xarray as xr
 
@@ -17,7 +19,8 @@ def number(value: float, digits: int = 4) -> str:
     if not np.isfinite(value):
         return "\N{EN DASH}"
     whole = 10.0**digits <= abs(value) < 1e6
-    return (f"{value:.0f}" if whole else f"{value:.{digits}g}").replace("-", MINUS)
+    text = f"{value:.0f}" if whole else f"{value:.{digits}g}"
+    return re.sub("e([+-])0", r"e\1", text).replace("e+", "e").replace("-", MINUS)
 
 
 def score_tables(scores: xr.Dataset) -> dict[str, Table]:
@@ -62,7 +65,7 @@ def _with_interval(array: xr.DataArray, ends: list[xr.DataArray], model: object,
 
 
 def recovered_table(analysis: xr.Dataset) -> Table:
-    """Velocity components and the upper triangle of the diffusivity tensor per scheme."""
+    """Velocity, the upper triangle of the diffusivity tensor and, if there, the reaction rate per scheme."""
     columns, values = ["scheme"], []
     if "velocity" in analysis:
         velocity = ordered(analysis, "velocity", "scheme", "axis")
@@ -76,6 +79,9 @@ def recovered_table(analysis: xr.Dataset) -> Table:
             f"diffusivity {names[i]}{names[j]} ({_units(tensor)})" for i, j in zip(*upper, strict=True)
         ]
         values.append(tensor.values[:, *upper])
+    if "reaction" in analysis and analysis["reaction"].any():
+        columns.append(label(analysis["reaction"]))
+        values.append(ordered(analysis, "reaction", "scheme").values[:, None])
     return columns, _rows(analysis["scheme"], np.concatenate(values, axis=1))
 
 
@@ -94,9 +100,23 @@ def cumulant_table(analysis: xr.Dataset) -> Table:
     return columns, _rows(array["order"], array.values)
 
 
+def scalar_table(analysis: xr.Dataset) -> Table:
+    """The numbers of the whole step, six digits: whether a spectral radius passes one shows in the last."""
+    single = [array for array in analysis.data_vars.values() if array.ndim == 0]
+    return ["number of the whole step", "value"], [
+        [label(array), number(float(array), 6)] for array in single
+    ]
+
+
 def attention_table(analysis: xr.Dataset) -> Table:
     """A row per layer and head: distances, ratio to uniform attention, effective area, bias length."""
-    known = ("attention_distance", "attention_rms", "attention_uniform", "attention_ratio")
+    known = (
+        "attention_distance",
+        "attention_rms",
+        "attention_uniform",
+        "attention_uniform_rms",
+        "attention_ratio",
+    )
     names = [name for name in (*known, "effective_area_fraction", "bias_length") if name in analysis]
     arrays = [ordered(analysis, name, "layer", "head") for name in names]
     layers, heads = (coordinate(arrays[0], dim).values for dim in ("layer", "head"))

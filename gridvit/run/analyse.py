@@ -26,7 +26,7 @@ from gridvit.grid import Grid
 from gridvit.nn.step import ModelStep
 from gridvit.physics import SCHEMES, LinearEquation, LinearScheme, linear_scheme, stable_step
 from gridvit.rollout import Context, Step
-from gridvit.run.evaluate import solvers
+from gridvit.run.evaluate import maker_name, solvers
 from gridvit.run.folder import RunFolder
 from gridvit.stencil import Stencil
 
@@ -55,7 +55,9 @@ def analyse(run: str | os.PathLike[str]) -> xr.Dataset:
     elif not grid.is_sphere and all(grid.periodic):
         found += scheme(double, states.double(), parts["test"], config)
     log.info("measured the Jacobian")
-    analysis = xr.merge(found, join="outer", combine_attrs="drop_conflicts")
+    analysis = xr.merge(found, join="exact", combine_attrs="drop")
+    if "gridvit_scheme" in parts["test"].attrs:
+        analysis.attrs["generating_scheme"] = maker_name(parts["test"].attrs)
     folder.write(analysis, "analysis.nc")
     return analysis
 
@@ -80,20 +82,25 @@ def attention(forecaster: Forecaster, states: torch.Tensor, context: Context) ->
     per_state = step.network.config.depth * step.network.config.heads * tokens.size**2
     kept = max(1, min(len(states), LARGEST_ATTENTION // per_state))
     weights = step.attention_weights(states[:kept], Context(context.time[:kept])).numpy()
-    parts = [attention_distance(weights, tokens), radial_lift(weights, tokens).to_dataset(name="attention_radial")]
+    parts = [
+        attention_distance(weights, tokens),
+        radial_lift(weights, tokens).to_dataset(name="attention_radial"),
+    ]
     if not tokens.is_sphere and all(tokens.periodic):
         parts.append(token_stencils(attention_stencil(weights, tokens), tokens))
     parts.append(bias_curves(step, parts[1]["distance"]))
-    return xr.merge(parts, join="outer", combine_attrs="drop_conflicts")
+    return xr.merge(parts, join="exact", combine_attrs="drop")
 
 
 def token_stencils(stencil: Stencil, tokens: Grid) -> xr.Dataset:
     """An attention stencil as a map over token offsets."""
     lines = [np.unique(stencil.offsets[:, axis]) for axis in range(tokens.ndim)]
     full = np.zeros((*stencil.weights.shape[:-1], *(len(line) for line in lines)))
-    place = tuple(np.searchsorted(line, column) for line, column in zip(lines, stencil.offsets.T, strict=True))
+    place = tuple(
+        np.searchsorted(line, column) for line, column in zip(lines, stencil.offsets.T, strict=True)
+    )
     full[(..., *place)] = stencil.weights
-    names = [f"d{name}" for name in tokens.names]
+    names = [f"token_d{name}" for name in tokens.names]
     coords = {
         name: (name, line, {"long_name": f"offset along {axis}", "units": "tokens"})
         for name, line, axis in zip(names, lines, tokens.names, strict=True)
@@ -106,9 +113,8 @@ def bias_curves(step: ModelStep, distance: xr.DataArray) -> xr.Dataset:
     """The learned bias against distance, and its signed length scale, per layer and head."""
     points = torch.tensor(distance.values, dtype=torch.float32)
     with torch.no_grad():
-        biases = [block.attention.bias for block in step.network.blocks]
-        curves = torch.stack([bias.kernel(points) for bias in biases]).numpy()
-        lengths = torch.stack([bias.length() for bias in biases]).numpy()
+        curves = torch.stack([bias.kernel(points) for bias in step.network.biases]).numpy()
+        lengths = torch.stack([bias.length() for bias in step.network.biases]).numpy()
     units = distance.attrs.get("units", "1")
     return xr.Dataset(
         {

@@ -14,7 +14,7 @@ import xarray as xr
 from jaxtyping import Float, Int
 
 from gridvit.analysis.baselines import Climatology, DampedPersistence
-from gridvit.analysis.ridge import LocalRidge
+from gridvit.analysis.ridge import AnomalyRidge, LocalRidge
 from gridvit.analysis.skill import area_weights, score_table, square_errors
 from gridvit.data.fields import Fields
 from gridvit.data.simulate import exact_step, generating_step
@@ -52,6 +52,11 @@ class Cases:
     def seconds(self) -> Float[np.ndarray, "case"]:
         """t, as ``Fields.seconds``."""
         return self.fields.seconds[self.index[:, 1]]
+
+    @property
+    def times(self) -> np.ndarray:
+        """t ``(case,)``, as the file's own dates or numbers."""
+        return self.fields.times[self.index[:, 1]]
 
     @property
     def valid_times(self) -> np.ndarray:
@@ -95,12 +100,21 @@ def forecasts(
     yield climatology.name, climatology(cases.valid_times)
     if min(train.n_times, validate.n_times) > cases.leads and grid.ndim <= 2:
         yield "local ridge", LocalRidge.fit(train.values, validate.values, grid, leads)(cases.states)
+        if len(climatology.hours) > 1 or climatology.annual:
+            times = (train.times, validate.times)
+            ridge = AnomalyRidge.fit(train.values, validate.values, times, grid, leads)
+            yield "local ridge of anomalies", ridge(cases.states, cases.times, cases.valid_times)
     for name, solver in solvers(cases.fields.attrs, grid, stride).items():
         yield name, forecast_array(solver, cases.states.astype(np.float64), cases.seconds, cases.leads)
 
 
 def solvers(attrs: Mapping[str, Any], grid: Grid, stride: int) -> dict[str, Step]:
-    """The scheme that made a simulated file, under its own name first, and the exact propagator; else nothing."""
+    """The scheme that made a simulated file, under its own name first, and the exact propagator; else nothing.
+
+    Files are simulated on periodic planes; stated walls make it another problem, which those steps do not solve.
+    """
+    if not all(grid.periodic):
+        return {}
     maker, exact = generating_step(attrs, grid, stride), exact_step(attrs, grid, stride)
     found: dict[str, Step] = {} if maker is None else {maker_name(attrs): maker}
     return found if exact is None else {**found, "exact": exact}

@@ -37,22 +37,20 @@ class RunFolder:
         """The configuration that the run was started with."""
         return load_config(RunConfig, self / "config.yaml")
 
-    def prepare(self, config: RunConfig, overwrite: bool) -> None:
-        """Make the folder ready for ``config``: new, resumed, or emptied where ``overwrite`` says so.
+    def refuse(self, config: RunConfig, overwrite: bool) -> None:
+        """Refuse what ``claim`` would lose: a finished or another run (without ``overwrite``), a folder that is no run.
 
         Raises:
-            InputError: a finished run, a run with another configuration, a folder that is no run.
+            InputError: one of these; nothing has been touched.
         """
-        if overwrite and (self / "config.yaml").is_file():
-            shutil.rmtree(self.path)
-        if self.path.exists() and any(self.path.iterdir()):
-            self._refuse_other(config)
-        self.path.mkdir(parents=True, exist_ok=True)
-        save_config(config, self / "config.yaml")
-
-    def _refuse_other(self, config: RunConfig) -> None:
+        if not self.path.exists() or not any(self.path.iterdir()):
+            return
         if not (self / "config.yaml").is_file():
-            raise InputError("a new folder or a run", f"{self.path}, which holds other things", "choose another --name")
+            raise InputError(
+                "a new folder or a run", f"{self.path}, which holds other things", "choose another --name"
+            )
+        if overwrite:
+            return
         changed = differences(self.config, config)
         if changed:
             raise InputError(
@@ -62,8 +60,18 @@ class RunFolder:
             )
         if self.finished:
             raise InputError(
-                "an unfinished run", f"{self.path}, which is finished", "take another --name, or --overwrite to lose it"
+                "an unfinished run",
+                f"{self.path}, which is finished",
+                "take another --name, or --overwrite to lose it",
             )
+
+    def claim(self, config: RunConfig, overwrite: bool) -> None:
+        """Make the folder that of ``config``: new, resumed, or emptied where ``overwrite`` says so."""
+        self.refuse(config, overwrite)
+        if overwrite and self.path.exists():
+            shutil.rmtree(self.path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        save_config(config, self / "config.yaml")
 
     def forecaster(self) -> Forecaster:
         """The trained model."""
@@ -94,12 +102,14 @@ class RunFolder:
             return ds.load()
 
 
-def load_fields(config: RunConfig) -> Fields:
-    """The fields that ``config.data`` names."""
+def load_fields(config: RunConfig, source: xr.Dataset | None = None) -> Fields:
+    """The fields that ``config.data`` names, or those of an open Dataset."""
     data = config.data
-    if not data.path:
+    if source is None and not data.path:
         raise InputError("a data file", "none", "give --data.path FILE, or data.path in the config")
-    return load(data.path, data.variables or None, data.periodic or None, data.stride)
+    return load(
+        data.path if source is None else source, data.variables or None, data.periodic or None, data.stride
+    )
 
 
 def refuse_other_data(fields: Fields, description: Description) -> None:
@@ -112,5 +122,7 @@ def refuse_other_data(fields: Fields, description: Description) -> None:
         )
     if abs(fields.step.seconds - description.step.seconds) > 1e-3 * description.step.seconds:
         raise InputError(
-            f"data in steps of {description.step}", str(fields.step), "set data.stride, or give the run's own data"
+            f"data in steps of {description.step}",
+            str(fields.step),
+            "set data.stride, or give the run's own data",
         )

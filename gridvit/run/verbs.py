@@ -19,7 +19,7 @@ from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.report import build
 from gridvit.run.folder import RunFolder, load_fields
 from gridvit.training.metrics import read_metrics
-from gridvit.training.train import train as fit
+from gridvit.training.train import fit, plan
 
 log = logging.getLogger("gridvit")
 
@@ -31,7 +31,9 @@ def simulate(config: SimulateConfig, out: str | os.PathLike[str], overwrite: boo
     return simulation.write(simulation.simulate(config), path, overwrite)
 
 
-def check(path: str, variables: tuple[str, ...] = (), periodic: dict[str, bool] | None = None) -> dict[str, Any]:
+def check(
+    path: str, variables: tuple[str, ...] = (), periodic: dict[str, bool] | None = None
+) -> dict[str, Any]:
     """What gridvit sees in a file: grid, periodicity, times, variables; raises InputError where it cannot use it."""
     fields = load(path, variables or None, periodic)
     grid = fields.grid
@@ -91,16 +93,13 @@ def train(config: RunConfig, data: xr.Dataset | None = None, overwrite: bool = F
         overwrite: lose what the folder holds.
 
     Raises:
-        InputError: see ``RunFolder.prepare`` and ``gridvit.training.train``.
+        InputError: see ``RunFolder.refuse`` and ``gridvit.training.train.plan``; nothing has been written then.
     """
     folder = RunFolder(Path(config.root) / config.name)
-    chosen = config.data
-    fields = (
-        load_fields(config) if data is None else load(data, chosen.variables or None, chosen.periodic or None, chosen.stride)
-    )
-    folder.prepare(config, overwrite)
-    model, description = fit(config, fields, folder.path)
-    checkpoint.save(folder / MODEL_FILE, model, description)
+    folder.refuse(config, overwrite)
+    planned = plan(config, load_fields(config, data))
+    folder.claim(config, overwrite)
+    checkpoint.save(folder / MODEL_FILE, fit(planned, folder.path), planned.description)
     return folder.path
 
 
@@ -114,7 +113,9 @@ def forecast(
     ds = open_dataset(path)
     name = forecaster.description.layout.time
     if name not in ds.dims:
-        raise InputError(f"the time dimension {name!r} of the training data", ", ".join(map(str, ds.dims)), "rename it")
+        raise InputError(
+            f"the time dimension {name!r} of the training data", ", ".join(map(str, ds.dims)), "rename it"
+        )
     return simulation.write(forecaster(_initial(ds, name, init), steps), target, overwrite)
 
 
@@ -127,7 +128,9 @@ def _initial(ds: xr.Dataset, time: str, init: str) -> xr.Dataset:
         found = ds.sel({time: wanted})
     except (KeyError, ValueError, TypeError):
         span = f"{ds[time].values[0]} to {ds[time].values[-1]}"
-        raise InputError(f"--init first, last, all, or a time from {span}", repr(init), "correct it") from None
+        raise InputError(
+            f"--init first, last, all, or a time from {span}", repr(init), "correct it"
+        ) from None
     return found if time in found.dims else found.expand_dims(time)
 
 
@@ -136,7 +139,9 @@ def report(run: str | os.PathLike[str]) -> Path:
     folder = RunFolder(Path(run))
     config = (folder / "config.yaml").read_text() if (folder / "config.yaml").is_file() else ""
     if not config:
-        raise InputError("a run folder with a config.yaml", str(run), "give the folder that gridvit train wrote")
+        raise InputError(
+            "a run folder with a config.yaml", str(run), "give the folder that gridvit train wrote"
+        )
     predicted, truth = folder.read("forecast.nc"), folder.read("truth.nc")
     return build(
         folder.read("scores.nc"),

@@ -52,5 +52,5 @@ class PairsModule(L.LightningDataModule):
             sampler=sampler,
             num_workers=workers,
             persistent_workers=workers > 0,
-            collate_fn=whole_batch,
+            collate_fn=whole_batch,  # type: ignore[arg-type]
         )

@@ -28,6 +28,7 @@ class MetricsFile(L.Callback):
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Keep the rows of the epochs that the restored state has seen."""
         rows = [row for row in read_metrics(self.path) if row["epoch"] < trainer.current_epoch]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(".tmp")
         with temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS)
@@ -67,4 +68,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         return []
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    return [{key: int(row[key]) if key in ("epoch", "step") else float(row[key]) for key in COLUMNS} for row in rows]
+    return [
+        {key: int(row[key]) if key in ("epoch", "step") else float(row[key]) for key in COLUMNS}
+        for row in rows
+    ]

@@ -42,6 +42,8 @@ class NextStep(L.LightningModule):
     elsewhere it is a regulariser.
     """
 
+    weights: Tensor
+
     def __init__(self, step: ModelStep, config: TrainingConfig) -> None:
         super().__init__()
         self.step, self.config = step, config

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
@@ -14,10 +15,10 @@ import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 
 from gridvit.checkpoint import Description, build
-from gridvit.config import RunConfig
+from gridvit.config import RunConfig, TrainingConfig
+from gridvit.data.fields import Fields
 from gridvit.data.normalise import compute
 from gridvit.data.windows import partition
-from gridvit.data.fields import Fields
 from gridvit.errors import InputError
 from gridvit.nn.step import ModelStep
 from gridvit.training.datamodule import PairsModule
@@ -27,12 +28,18 @@ from gridvit.training.objective import NextStep
 log = logging.getLogger("gridvit")
 
 
-def train(config: RunConfig, fields: Fields, folder: Path) -> tuple[ModelStep, Description]:
-    """The model with the lowest validation loss, after ``config.training.epochs`` epochs.
+@dataclass(frozen=True)
+class Plan:
+    """All that a run needs before anything is written: checked configuration, data and an untrained model."""
 
-    Checkpoints go to ``folder/checkpoints`` at the end of each epoch; where one is found, training goes on from it.
-    Data order and shifts are functions of seed, epoch and step, so an interrupted run ends with the weights of an
-    uninterrupted one.
+    config: RunConfig
+    parts: dict[str, Fields]
+    model: ModelStep
+    description: Description
+
+
+def plan(config: RunConfig, fields: Fields) -> Plan:
+    """Split the data, take the statistics of the training part, and build the model.
 
     Raises:
         InputError: a part of the split that is too short, a constant variable, a patch that does not fit, a shift
@@ -42,17 +49,26 @@ def train(config: RunConfig, fields: Fields, folder: Path) -> tuple[ModelStep, D
     refuse_bounded_shift(config.training.shift, fields)
     L.seed_everything(config.training.seed, workers=True, verbose=False)
     description = Description.of(config.model, fields)
-    model = build(description, compute(parts["train"]))
-    objective = NextStep(model, config.training)
-    data = PairsModule(parts["train"], parts["validate"], config.training)
+    return Plan(config, parts, build(description, compute(parts["train"])), description)
+
+
+def fit(plan: Plan, folder: Path) -> ModelStep:
+    """The model with the lowest validation loss, after ``training.epochs`` epochs.
+
+    Checkpoints go to ``folder/checkpoints`` at the end of each epoch; where one is found, training goes on from it.
+    Data order and shifts are functions of seed, epoch and step, so an interrupted run ends with the weights of an
+    uninterrupted one.
+    """
+    objective = NextStep(plan.model, plan.config.training)
+    data = PairsModule(plan.parts["train"], plan.parts["validate"], plan.config.training)
     log.info(
-        "%d parameters, %d tokens, %d training pairs of %s",
-        sum(p.numel() for p in model.parameters()), model.token_grid.size, len(data.train), fields.grid.describe(),
+        "%d parameters, %d tokens, %d training pairs",
+        sum(p.numel() for p in plan.model.parameters()), plan.model.token_grid.size, len(data.train),
     )  # fmt: skip
-    best = _fit(objective, data, config, folder)
+    best = _run(objective, data, plan.config.training, folder)
     state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
     objective.load_state_dict(state, strict=False)
-    return model.eval(), description
+    return plan.model.eval()
 
 
 def refuse_bounded_shift(axes: tuple[str, ...], fields: Fields) -> None:
@@ -61,21 +77,26 @@ def refuse_bounded_shift(axes: tuple[str, ...], fields: Fields) -> None:
     for name in axes:
         if name not in periodic:
             raise InputError(
-                f"training.shift along periodic axes ({', '.join(periodic) or 'none here'})", repr(name), "leave it out"
+                f"training.shift along periodic axes ({', '.join(periodic) or 'none here'})",
+                repr(name),
+                "leave it out",
             )
 
 
-def _fit(objective: NextStep, data: PairsModule, config: RunConfig, folder: Path) -> Path:
+def _run(objective: NextStep, data: PairsModule, options: TrainingConfig, folder: Path) -> Path:
     """Run Lightning; returns the checkpoint with the lowest validation loss."""
     checkpoints = folder / "checkpoints"
     keep = ModelCheckpoint(
-        dirpath=checkpoints, filename="best", monitor="validate_loss", save_last=True, enable_version_counter=False
+        dirpath=checkpoints,
+        filename="best",
+        monitor="validate_loss",
+        save_last=True,
+        enable_version_counter=False,
     )
     callbacks: list[Callback] = [keep, MetricsFile(folder / "metrics.csv")]
     interactive = sys.stderr.isatty()
     if interactive:
         callbacks.append(RichProgressBar())
-    options = config.training
     last = checkpoints / "last.ckpt"
     with quiet():
         trainer = L.Trainer(

@@ -1,0 +1,27 @@
+"""Run the commands of a README: every fenced ``bash`` block, in order, each in one shell; the first failure stops it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def main(path: str) -> None:
+    blocks = re.findall(r"^```bash\n(.*?)^```", Path(path).read_text(), re.S | re.M)
+    if not blocks:
+        sys.exit(f"{path}: no bash block to run")
+    here = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{here}:{os.environ['PATH']}"}
+    for block in blocks:
+        print(block, flush=True)
+        start = time.monotonic()
+        subprocess.run(["bash", "-euo", "pipefail", "-c", block], check=True, env=environment)
+        print(f"-- {time.monotonic() - start:.0f} s\n", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,174 @@
+"""The command line: one sentence and status 2 for bad input, nothing lost, strict JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from gridvit.cli import main, table
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    status = main(arguments)
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The sentence with which the command line refuses."""
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("gridvit: expected ")
+    assert err.count("\n") == 1, err
+    return err.removeprefix("gridvit: ").rstrip("\n")
+
+
+@pytest.fixture
+def weather(tmp_path: Path) -> Path:
+    """A small global file, six-hourly."""
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((40, 7, 12)).cumsum(0).astype("f4")
+    ds = xr.Dataset(
+        {"msl": (("time", "lat", "lon"), values, {"units": "Pa"})},
+        {
+            "time": np.datetime64("2001-01-01", "ns") + np.arange(40) * np.timedelta64(6, "h"),
+            "lat": ("lat", np.linspace(90, -90, 7), {"units": "degrees_north"}),
+            "lon": ("lon", np.arange(12) * 30.0, {"units": "degrees_east"}),
+        },
+    )
+    ds.to_netcdf(tmp_path / "weather.nc")
+    return tmp_path / "weather.nc"
+
+
+def test_help_is_quick_and_lists_every_verb() -> None:
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "gridvit.cli", "--help"], capture_output=True, text=True, check=True
+    )
+    assert time.perf_counter() - start < 5  # the promise is half a second; a loaded machine is slower
+    for verb in ("simulate", "check", "train", "forecast", "evaluate", "analyse", "report"):
+        assert f"\n  {verb} " in done.stdout
+
+
+def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "trian").endswith("got 'trian': did you mean 'train'?")
+
+
+def test_unknown_key(capsys: pytest.CaptureFixture[str], weather: Path) -> None:
+    sentence = refused(capsys, "train", "--data.path", str(weather), "--model.dept", "3")
+    assert sentence == "expected an option that exists, got 'model.dept': did you mean 'model.depth'?"
+
+
+def test_unknown_option_of_a_plain_verb(capsys: pytest.CaptureFixture[str], weather: Path) -> None:
+    sentence = refused(capsys, "check", str(weather), "--jsn")
+    assert sentence == "expected an option that exists, got 'jsn': did you mean 'json'?"
+
+
+def test_check_tells_what_it_sees(capsys: pytest.CaptureFixture[str], weather: Path) -> None:
+    status, out, _ = run(capsys, "check", str(weather))
+    assert status == 0
+    assert "usable" in out
+    assert "every 6 h" in out
+    found = json.loads(run(capsys, "check", str(weather), "--json")[1])
+    assert found["usable"] is True
+    assert found["grid"]["kind"] == "sphere"
+    latitude, longitude = found["grid"]["axes"]
+    assert (latitude["in_file"], latitude["cells"], latitude["periodic"]) == ("lat", 7, False)
+    assert (longitude["periodic"], longitude["patches"]) == (True, [1, 2, 3, 4, 6, 12])
+    assert found["time"]["steps"] == 40
+    assert found["variables"][0]["units"] == "Pa"
+
+
+def bad_files(folder: Path, weather: Path) -> dict[str, Path]:
+    with xr.open_dataset(weather) as ds:
+        ds = ds.load()
+    cases = {
+        "no time": ds.isel(time=0, drop=True),
+        "one step": ds.isel(time=[0]),
+        "two latitudes": ds.assign(b=(("time", "lat2", "lon"), ds["msl"].values)).assign_coords(
+            lat2=("lat2", ds["lat"].values, {"units": "degrees_north"})
+        ),
+        "gap": ds.where(ds["lat"] < 80),
+    }
+    paths = {}
+    for name, case in cases.items():
+        paths[name] = folder / f"{name.replace(' ', '_')}.nc"
+        case.to_netcdf(paths[name])
+    paths["truncated"] = folder / "truncated.nc"
+    paths["truncated"].write_bytes(weather.read_bytes()[: weather.stat().st_size // 2])
+    paths["text"] = folder / "text.nc"
+    paths["text"].write_text("time,lat,lon\n")
+    paths["nothing"] = folder / "nothing.nc"
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [
+        ("no time", "time"),
+        ("one step", "at least two time steps"),
+        ("two latitudes", "lat2"),
+        ("gap", "% missing in 'msl'"),
+        ("truncated", "truncated.nc"),
+        ("text", "text.nc"),
+        ("nothing", "nothing.nc"),
+    ],
+)
+def test_bad_files(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, weather: Path, case: str, says: str
+) -> None:
+    path = bad_files(tmp_path, weather)[case]
+    assert says in refused(capsys, "check", str(path))
+    assert says in refused(capsys, "train", "--data.path", str(path), "--root", str(tmp_path))
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_variable(capsys: pytest.CaptureFixture[str], weather: Path) -> None:
+    assert "msl" in refused(capsys, "check", str(weather), "--variables", "[mls]")
+
+
+@pytest.mark.parametrize(
+    ("patch", "says"),
+    [
+        ("[8,3]", "expected a patch of 1 to 7 cells along 'latitude', got 8: choose a smaller patch"),
+        ("[2,5]", "got 5: use one of 1, 2, 3, 4, 6, 12"),
+        ("[2]", "patch"),
+    ],
+)
+def test_patches_that_do_not_fit(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, weather: Path, patch: str, says: str
+) -> None:
+    sentence = refused(
+        capsys, "train", "--data.path", str(weather), "--root", str(tmp_path), "--model.patch", patch
+    )
+    assert says in sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_arguments(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "expected a data file, got none" in refused(capsys, "train", "--root", str(tmp_path))
+    assert "expected --out FILE, got none: add --out FILE" in refused(capsys, "simulate", "burgers")
+    assert "config.yaml" in refused(capsys, "evaluate", str(tmp_path / "none"))
+    assert "config.yaml" in refused(capsys, "report", str(tmp_path))
+    assert "run" in refused(capsys, "analyse")
+
+
+def test_simulate_refuses(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    out = str(tmp_path / "b.nc")
+    assert "burgers" in refused(capsys, "simulate", "burger", "--out", out)
+    sentence = refused(capsys, "simulate", "burgers", "--out", out, "--parameters", "{viscosty: 0.1}")
+    assert "expected the parameters viscosity, flux of burgers, got viscosty=0.1" in sentence
+    Path(out).write_text("mine")
+    assert "--overwrite" in refused(capsys, "simulate", "burgers", "--out", out)
+    assert Path(out).read_text() == "mine"
+
+
+def test_table_is_aligned() -> None:
+    assert table(["a", "long"], [["bb", 1]]) == "a   long\n--  ----\nbb     1"

@@ -1,0 +1,127 @@
+"""Training: the loss is the stated one, learning happens, and an interrupted run ends as an uninterrupted one."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gridvit.config import DataConfig, ModelConfig, RunConfig, SimulateConfig, Split, TrainingConfig
+from gridvit.data.fields import Fields, load
+from gridvit.data.samples import Pair, Pairs, shuffled
+from gridvit.data.simulate import simulate
+from gridvit.errors import InputError
+from gridvit.grid import Grid
+from gridvit.nn import ModelStep, ViT
+from gridvit.training.metrics import COLUMNS, read_metrics
+from gridvit.training.objective import NextStep, decayed_groups, learning_rate_factor
+from gridvit.training.train import fit, plan
+
+CONFIG = RunConfig(
+    data=DataConfig(split=Split(train=(0, 5), validate=(5, 7), test=(7, 8))),
+    model=ModelConfig(patch=(4,), width=24, depth=1, heads=2),
+    training=TrainingConfig(epochs=4, batch_size=7, warmup_steps=3, shift=("x",), accelerator="cpu"),
+)
+
+
+@pytest.fixture(scope="module")
+def fields() -> Fields:
+    config = SimulateConfig(
+        equation="advection", parameters={"velocity": [0.7]}, shape=(16,), samples=8, steps=6, cutoff=2.0
+    )
+    return load(simulate(config))
+
+
+def test_loss_is_the_area_weighted_square_of_the_normalised_increment() -> None:
+    grid = Grid.latlon(5, 8, poles=True)
+    step = ModelStep(ViT(ModelConfig(patch=(2, 2), width=24, depth=1, heads=2), grid, 1), ("u",), 1.0,
+                     torch.tensor([3.0]), torch.tensor([2.0]), torch.tensor([0.5]))  # fmt: skip
+    objective = NextStep(step, TrainingConfig())
+    rng = np.random.default_rng(0)
+    before, after = (torch.tensor(rng.standard_normal((3, 1, 5, 8)), dtype=torch.float32) for _ in range(2))
+    # untrained: f = 0, so the loss is that of persistence
+    bounds = np.deg2rad([-90, -67.5, -22.5, 22.5, 67.5, 90])
+    weights = np.diff(np.sin(bounds)) / 2
+    expected = ((((after - before).numpy() / 0.5) ** 2).mean((0, 1, 3)) * weights).sum()
+    found = objective.loss(Pair(before, after, torch.zeros(3, dtype=torch.float64)), [])
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_pairs_never_cross_samples(fields: Fields) -> None:
+    pairs = Pairs(fields)
+    assert len(pairs) == 8 * 6
+    batch = pairs.__getitems__(list(range(48)))
+    values = fields.values
+    np.testing.assert_array_equal(batch.state.numpy().reshape(8, 6, 1, 16), values[:, :-1])
+    np.testing.assert_array_equal(batch.following.numpy().reshape(8, 6, 1, 16), values[:, 1:])
+
+
+def test_order_is_a_function_of_seed_and_epoch() -> None:
+    assert shuffled(11, 3, 5) == shuffled(11, 3, 5)
+    assert sorted(shuffled(11, 3, 5)) == list(range(11))
+    assert shuffled(11, 3, 5) != shuffled(11, 3, 6) != shuffled(11, 4, 6)
+
+
+def test_schedule() -> None:
+    factors = [learning_rate_factor(n, 4, 12) for n in range(13)]
+    assert factors[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert factors[8] == pytest.approx(0.5)
+    assert factors[12] == pytest.approx(0.0)
+
+
+def test_only_linear_weights_decay() -> None:
+    network = ViT(ModelConfig(patch=(4,), width=24, depth=1, heads=2), Grid.regular(16), 1)
+    groups = decayed_groups(network, 0.3)
+    decayed = {id(p) for p in groups[0]["params"]}
+    linear = {id(m.weight) for m in network.modules() if isinstance(m, torch.nn.Linear)}
+    assert decayed == linear
+    assert groups[0]["weight_decay"] == 0.3
+    assert groups[1]["weight_decay"] == 0.0
+    assert sum(len(g["params"]) for g in groups) == len(list(network.parameters()))
+
+
+def test_interrupted_run_ends_as_an_uninterrupted_one(
+    fields: Fields, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fit(plan(CONFIG, fields), tmp_path / "whole")
+    stopped = NextStep.training_step
+
+    def interrupt(self: NextStep, batch: object, index: int) -> object:
+        if self.current_epoch == 2 and index == 3:
+            raise RuntimeError("power cut")
+        return stopped(self, batch, index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(NextStep, "training_step", interrupt)
+        with pytest.raises(RuntimeError, match="power cut"):
+            fit(plan(CONFIG, fields), tmp_path / "cut")
+    resumed = fit(plan(CONFIG, fields), tmp_path / "cut")
+    for (name, one), two in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(one, two), name
+    rows = [read_metrics(tmp_path / run / "metrics.csv") for run in ("whole", "cut")]
+    assert [len(r) for r in rows] == [4, 4]
+    for one, two in zip(*rows, strict=True):
+        assert {k: v for k, v in one.items() if k != "seconds"} == {
+            k: v for k, v in two.items() if k != "seconds"
+        }
+
+
+def test_it_learns(fields: Fields, tmp_path: Path) -> None:
+    config = replace(CONFIG, training=replace(CONFIG.training, epochs=20, learning_rate=5e-3))
+    fit(plan(config, fields), tmp_path)
+    rows = read_metrics(tmp_path / "metrics.csv")
+    assert rows[-1]["validate_loss"] < 0.25 < rows[0]["validate_loss"]  # persistence scores about 1
+    with (tmp_path / "metrics.csv").open() as file:
+        assert next(csv.reader(file)) == list(COLUMNS)
+
+
+def test_shift_along_a_wall_is_refused(fields: Fields) -> None:
+    config = replace(CONFIG, training=replace(CONFIG.training, shift=("z",)))
+    with pytest.raises(
+        InputError, match=r"expected training.shift along periodic axes \(x\), got 'z': leave it out"
+    ):
+        plan(config, fields)
