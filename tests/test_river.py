@@ -138,13 +138,8 @@ def test_sphere(gridvit: Run, weather: Path) -> None:
         assert str(f["valid_time"].values[0, 1]).startswith("2001-01-03T18")
     scores = json.loads(gridvit("evaluate", "runs/run", "--json"))
     models = scores["coords"]["model"]["data"]
-    assert models == [
-        "emulator",
-        "persistence",
-        "damped persistence",
-        "climatology (hour of day)",
-        "local ridge",
-    ]
+    baselines = ["persistence", "damped persistence", "climatology (hour of day)"]
+    assert models == ["emulator", *baselines, "local ridge", "local ridge of anomalies"]
     assert scores["coords"]["lead"]["data"] == [6, 12, 18, 24]
     assert "nrmse" not in scores["data_vars"]
     gridvit("analyse", "runs/run")

@@ -98,15 +98,9 @@ def ordered(dataset: xr.Dataset, name: str, *dims: str) -> xr.DataArray:
 
 
 def windowed(dataset: xr.Dataset, name: str, *leading: str) -> xr.DataArray:
-    """The variable with these dimensions first, its offset dimensions after, and gaps at the rim cut.
-
-    Windows of unequal size that share a dimension are padded with NaN by xarray; those rows show nothing.
-    """
+    """The variable with these dimensions first, its offset dimensions after."""
     offsets = [str(dim) for dim in dataset[name].dims if dim not in leading]
-    array = ordered(dataset, name, *leading, *offsets)
-    for dim in offsets:
-        array = array.dropna(dim, how="all")
-    return array
+    return ordered(dataset, name, *leading, *offsets)
 
 
 def colour(name: str, names: Iterable[object]) -> str:

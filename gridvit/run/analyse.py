@@ -55,7 +55,7 @@ def analyse(run: str | os.PathLike[str]) -> xr.Dataset:
     elif not grid.is_sphere and all(grid.periodic):
         found += scheme(double, states.double(), parts["test"], config)
     log.info("measured the Jacobian")
-    analysis = xr.merge(found, join="exact", combine_attrs="drop")
+    analysis = xr.merge(found, join="exact", combine_attrs="drop_conflicts")
     if "gridvit_scheme" in parts["test"].attrs:
         analysis.attrs["generating_scheme"] = maker_name(parts["test"].attrs)
     folder.write(analysis, "analysis.nc")
@@ -89,7 +89,7 @@ def attention(forecaster: Forecaster, states: torch.Tensor, context: Context) ->
     if not tokens.is_sphere and all(tokens.periodic):
         parts.append(token_stencils(attention_stencil(weights, tokens), tokens))
     parts.append(bias_curves(step, parts[1]["distance"]))
-    return xr.merge(parts, join="exact", combine_attrs="drop")
+    return xr.merge(parts, join="exact", combine_attrs="drop_conflicts")
 
 
 def token_stencils(stencil: Stencil, tokens: Grid) -> xr.Dataset:
