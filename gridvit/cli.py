@@ -34,24 +34,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 if it went well, 2 with one sentence on stderr for bad input, 130 if interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
-        print(USAGE, end="")
+        _say(USAGE.rstrip())
         return 0
     if given[0] == "--version":
-        print(__version__)
+        _say(__version__)
         return 0
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("gridvit").setLevel(logging.INFO)
     try:
         _verb(given[0])(given[1:])
     except InputError as error:
-        print(f"gridvit: {error}", file=sys.stderr)
+        sys.stderr.write(f"gridvit: {error}\n")
         return 2
     except BrokenPipeError:
         return 0
     except KeyboardInterrupt:
-        print("gridvit: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+        sys.stderr.write("gridvit: interrupted; the same command goes on from the last finished epoch\n")
         return 130
     return 0
+
+
+def _say(text: object) -> None:
+    """The result of a verb, on standard output."""
+    sys.stdout.write(f"{text}\n")
 
 
 def _verb(name: str) -> Verb:
@@ -137,7 +142,7 @@ def _simulate(arguments: Sequence[str]) -> None:
     config = parse(SimulateConfig, rest, prog)
     from gridvit import run
 
-    print(run.simulate(config, out, overwrite))
+    _say(run.simulate(config, out, overwrite))
 
 
 def _check(arguments: Sequence[str]) -> None:
@@ -158,13 +163,13 @@ def _check(arguments: Sequence[str]) -> None:
     from gridvit import run
 
     found = run.check(given.file, given.variables, given.periodic)
-    print(json.dumps(found, indent=2) if given.json else _checked(found))
+    _say(json.dumps(found, indent=2) if given.json else _checked(found))
 
 
 def _checked(found: dict[str, Any]) -> str:
     axes = [_axis_row(axis) for axis in found["grid"]["axes"]]
     numbers = [
-        [v["name"], v["units"], *(f"{v[key]:.6g}" for key in ("min", "mean", "max"))]
+        [v["name"], v["units"], *(f"{v[key]:.6g}" for key in ("min", "area_mean", "max"))]
         for v in found["variables"]
     ]
     time = found["time"]
@@ -176,7 +181,7 @@ def _checked(found: dict[str, Any]) -> str:
             "",
             table(["axis", "in the file", "cells", "centres", "periodic", "patch sizes up to 16"], axes),
             "",
-            table(["variable", "units", "min", "mean", "max"], numbers),
+            table(["variable", "units", "min", "area mean", "max"], numbers),
         ]
     )
 
@@ -209,7 +214,7 @@ def _train(arguments: Sequence[str]) -> None:
     config = parse(RunConfig, rest, prog)
     from gridvit import run
 
-    print(run.train(config, overwrite=overwrite))
+    _say(run.train(config, overwrite=overwrite))
 
 
 def _forecast(arguments: Sequence[str]) -> None:
@@ -228,7 +233,7 @@ def _forecast(arguments: Sequence[str]) -> None:
     )
     from gridvit import run
 
-    print(run.forecast(given.run, given.file, given.steps, given.out, given.init, given.overwrite))
+    _say(run.forecast(given.run, given.file, given.steps, given.out, given.init, given.overwrite))
 
 
 def _evaluate(arguments: Sequence[str]) -> None:
@@ -237,7 +242,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     from gridvit.report.tables import score_tables
 
     scores = run.evaluate(given.run)
-    print(_json(scores) if given.json else _tables(score_tables(scores)))
+    _say(_json(scores) if given.json else _tables(score_tables(scores)))
 
 
 def _analyse(arguments: Sequence[str]) -> None:
@@ -246,14 +251,14 @@ def _analyse(arguments: Sequence[str]) -> None:
     from gridvit.report.tables import analysis_tables
 
     found = run.analyse(given.run)
-    print(_json(found) if given.json else _tables(analysis_tables(found)))
+    _say(_json(found) if given.json else _tables(analysis_tables(found)))
 
 
 def _report(arguments: Sequence[str]) -> None:
     given = _parsed("report", "One HTML page of a run's scores and analysis.", RUN, arguments)
     from gridvit import run
 
-    print(run.report(given.run))
+    _say(run.report(given.run))
 
 
 def _json(ds: Any) -> str:
@@ -275,7 +280,7 @@ def _tables(tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]])
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """Columns as wide as their widest cell, the first to the left, the others to the right."""
-    cells = [[str(cell) for cell in row] for row in [columns, *rows]]
+    cells = [[" ".join(str(cell).split()) for cell in row] for row in [columns, *rows]]
     widths = [max(len(row[c]) for row in cells) for c in range(len(columns))]
     lines = [
         "  ".join(

@@ -117,16 +117,15 @@ class Forecaster:
     ) -> xr.Dataset:
         """Forecast values from ``times`` as a Dataset in the user's layout."""
         step = self.description.step
-        leads = np.arange(1, values.shape[2] + 1)
-        valid = np.array([[step.after(time, int(n)) for n in leads] for time in times])
+        leads, unit = step.leads(values.shape[2])
+        valid = np.array([[step.after(time, n + 1) for n in range(len(leads))] for time in times])
         dims = ("sample", "init_time", "lead", *self.grid.names)
         arrays = {
             v.name: (dims, values[:, :, :, c], v.attrs()) for c, v in enumerate(self.description.variables)
         }
-        unit = "s" if step.dates else step.unit
         coords = {
             "init_time": ("init_time", times, {"standard_name": "forecast_reference_time"}),
-            "lead": ("lead", leads * step.seconds, {"standard_name": "forecast_period", "units": unit}),
+            "lead": ("lead", leads, {"standard_name": "forecast_period", "units": unit}),
             "valid_time": (("init_time", "lead"), valid, {"long_name": "time that the forecast is for"}),
         }
         ds = xr.Dataset(arrays, {**coords, **self.grid.coords()}, dict(attrs))

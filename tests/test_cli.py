@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -168,6 +169,23 @@ def test_simulate_refuses(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     Path(out).write_text("mine")
     assert "--overwrite" in refused(capsys, "simulate", "burgers", "--out", out)
     assert Path(out).read_text() == "mine"
+
+
+def test_interrupt_and_go_on(tmp_path: Path, weather: Path) -> None:
+    command = [sys.executable, "-m", "gridvit.cli", "train", "--data.path", str(weather), "--root", str(tmp_path),
+               "--model.patch", "[4,4]", "--model.width", "32", "--model.depth", "1", "--model.heads", "2",
+               "--training.epochs", "400", "--training.accelerator", "cpu"]  # fmt: skip
+    metrics = tmp_path / "run/metrics.csv"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until = time.monotonic() + 120
+        while time.monotonic() < until and not (metrics.exists() and metrics.read_text().count("\n") > 2):
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err.endswith("gridvit: interrupted; the same command goes on from the last finished epoch\n")
+    assert not (tmp_path / "run/model.safetensors").exists()
+    assert (tmp_path / "run/checkpoints/last.ckpt").exists()
 
 
 def test_table_is_aligned() -> None:

@@ -53,7 +53,8 @@ def test_layout_of_the_user(forecaster: Forecaster) -> None:
     xr.testing.assert_identical(out["Y"], ds["Y"])
     assert out["tas"].attrs == ds["tas"].attrs
     assert out["init_time"].values.tolist() == ds["when"].values[[0, 3]].tolist()
-    assert out["lead"].values.tolist() == [21600.0, 43200.0, 64800.0]
+    assert out["lead"].values.tolist() == [6.0, 12.0, 18.0]
+    assert out["lead"].attrs["units"] == "h"
     assert out["valid_time"].values[1, 2] == ds["when"].values[3] + np.timedelta64(18, "h")
 
 

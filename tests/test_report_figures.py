@@ -228,13 +228,6 @@ def test_forecast_that_grows_without_bound_does_not_hide_the_truth() -> None:
     assert (norm.vmin, norm.vmax) == (truth["msl"][0, ::2].min(), truth["msl"][0, ::2].max())
 
 
-def test_windows_padded_to_a_common_size_are_cut_to_their_own() -> None:
-    analysis = make_plane()
-    analysis["attention_stencil"] = analysis["attention_stencil"].where(abs(analysis["dx"]) <= 1)
-    panel = maps.attention_stencils(analysis).axes[0]
-    assert panel.collections[0].get_array().shape == (7, 3)
-
-
 def test_axes_end_where_lines_no_longer_matter() -> None:
     analysis, scores = make_attention(), make_scores()
     analysis["attention_radial"][0, 0, 0], scores["rmse"][1, 0, 0] = 1e-30, 1e-12

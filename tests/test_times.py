@@ -167,3 +167,13 @@ def test_dates_are_brought_to_nanoseconds_or_refused() -> None:
 
 def test_time_differences_become_seconds() -> None:
     assert canonical(np.array([0, 1500], dtype="timedelta64[ms]")).tolist() == [0.0, 1.5]
+
+
+def test_leads_in_hours_months_or_own_units() -> None:
+    for step, values, unit in (
+        (TimeStep(21600.0), [6.0, 12.0, 18.0], "h"),
+        (TimeStep(30.4 * 86400, months=3), [3.0, 6.0, 9.0], "months"),
+        (TimeStep(0.5, unit="1", dates=False), [0.5, 1.0, 1.5], "1"),
+    ):
+        leads, found = step.leads(3)
+        assert (leads.tolist(), found) == (values, unit)

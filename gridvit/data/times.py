@@ -13,6 +13,7 @@ import numpy as np
 from gridvit.errors import InputError
 
 EPOCH = "seconds since 1970-01-01"
+HOUR = 3600.0
 SHORTEST_MONTH = 28 * 86400.0  # seconds; a shorter step cannot be a calendar step
 MONTH_TOLERANCE = 3  # days: month ends run from 28 to 31, and month middles from 14 to 16
 TOLERANCE = 1e-3  # of a step; files that store hours as float32 are off by less
@@ -43,6 +44,13 @@ class TimeStep:
         if isinstance(time, np.datetime64):
             return time + np.timedelta64(round(steps * self.seconds * 1e9), "ns")
         return time + datetime.timedelta(microseconds=round(steps * self.seconds * 1e6))
+
+    def leads(self, count: int) -> tuple[np.ndarray, str]:
+        """1, ..., count steps as lead times, float64, and their unit: hours, months, or that of the plain numbers."""
+        numbers = np.arange(1, count + 1, dtype=np.float64)
+        if self.months:
+            return numbers * self.months, "months"
+        return (numbers * self.seconds / HOUR, "h") if self.dates else (numbers * self.seconds, self.unit)
 
     def strided(self, stride: int) -> TimeStep:
         """The step that takes every ``stride``-th time."""

@@ -18,7 +18,6 @@ from gridvit.analysis.ridge import AnomalyRidge, LocalRidge
 from gridvit.analysis.skill import area_weights, score_table, square_errors
 from gridvit.data.fields import Fields
 from gridvit.data.simulate import exact_step, generating_step
-from gridvit.data.times import TimeStep
 from gridvit.data.windows import windows
 from gridvit.forecast import Forecaster, forecast_array
 from gridvit.grid import Grid
@@ -26,7 +25,6 @@ from gridvit.rollout import Step
 from gridvit.run.folder import RunFolder
 
 log = logging.getLogger("gridvit")
-HOUR = 3600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +126,7 @@ def maker_name(attrs: Mapping[str, Any]) -> str:
 
 def _table(errors: dict[str, np.ndarray], cases: Cases, weights: np.ndarray) -> xr.Dataset:
     fields = cases.fields
-    times, units = lead_times(fields.step, cases.leads)
+    times, units = fields.step.leads(cases.leads)
     variables = {v.name: v.units for v in fields.variables}
     independent = fields.n_samples == len(cases.index)
     blocks = 1 if independent else max(cases.leads, round(len(cases.index) ** (1 / 3)))
@@ -140,14 +138,6 @@ def _table(errors: dict[str, np.ndarray], cases: Cases, weights: np.ndarray) -> 
         f"{blocks} initial states."
     )
     return scores
-
-
-def lead_times(step: TimeStep, leads: int) -> tuple[np.ndarray, str]:
-    """Lead times and their unit: hours for dates, months for calendar steps, else the unit of the file."""
-    numbers = np.arange(1, leads + 1)
-    if step.months:
-        return numbers * float(step.months), "months"
-    return (numbers * step.seconds / HOUR, "h") if step.dates else (numbers * step.seconds, step.unit)
 
 
 def _write_example(folder: RunFolder, forecaster: Forecaster, cases: Cases, forecast: np.ndarray) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
 from gridvit import checkpoint
@@ -47,13 +48,18 @@ def check(
         },
         "time": {
             "steps": fields.n_times,
-            "first": str(fields.times[0]),
-            "last": str(fields.times[-1]),
+            "first": _shown(fields.times[0]),
+            "last": _shown(fields.times[-1]),
             "step": str(fields.step),
         },
         "samples": fields.n_samples,
         "variables": [_variable(fields, c) for c in range(len(fields.variables))],
     }
+
+
+def _shown(time: Any) -> str:
+    """A date without what lies below its seconds."""
+    return str(np.datetime_as_string(time, "s")) if isinstance(time, np.datetime64) else str(time)
 
 
 def _axis(fields: Fields, axis: int) -> dict[str, Any]:
@@ -73,13 +79,14 @@ def _axis(fields: Fields, axis: int) -> dict[str, Any]:
 
 def _variable(fields: Fields, channel: int) -> dict[str, Any]:
     values = fields.values[:, :, channel]
+    mean = np.average(values.mean(axis=(0, 1), dtype=np.float64), weights=fields.grid.areas)
     variable = fields.variables[channel]
     return {
         "name": variable.name,
         "units": variable.units,
         "long_name": variable.long_name,
         "min": float(values.min()),
-        "mean": float(values.mean(dtype="float64")),
+        "area_mean": float(mean),
         "max": float(values.max()),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import warnings
 from collections.abc import Iterator
@@ -113,7 +114,11 @@ def _run(objective: NextStep, data: PairsModule, options: TrainingConfig, folder
             use_distributed_sampler=False,
             default_root_dir=folder,
         )
-        trainer.fit(objective, data, ckpt_path=last if last.exists() else None, weights_only=True)
+        try:
+            trainer.fit(objective, data, ckpt_path=last if last.exists() else None, weights_only=True)
+        except SystemExit as stop:  # what Lightning makes of Ctrl+C, after which it ignores further ones
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from stop
     return Path(keep.best_model_path)
 
 
