@@ -1,4 +1,4 @@
-"""The stencil of a step on the sphere: Jacobian rows at a few latitudes, averaged along longitude."""
+"""A step on the sphere at a few latitudes: Jacobian rows averaged along longitude, and what they do to waves."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from gridvit.analysis.probe import probe
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.rollout import Context, Step
+
+WAVES = 12  # crests around the globe: beyond lie waves shorter than the storms of midlatitudes
 
 
 def sphere_rows(
@@ -25,25 +27,33 @@ def sphere_rows(
     longitudes: int = 8,
     variable: int = 0,
 ) -> xr.Dataset:
-    r"""``J(phi, dphi, dlon) = mean dF[(phi, lon)] / du[(phi + dphi, lon + dlon)]``.
+    r"""``G(phi, m) = sum J(phi, dphi, dlon) e^{i m dlon}``, ``J = mean dF[(phi, lon)] / du[(phi + dphi, lon + dlon)]``.
 
-    The mean is over states and longitudes. ``steering = -(m_1 / m_0) R cos(phi) dlon / dt`` with the zonal
-    moments ``m_n = sum J j^n`` inside the window (``j`` cells east): the eastward speed at which the step
-    moves what it reads. A window that cuts off part of the weights biases it; ``mass`` is ``m_0``, near one
-    where the window holds the row of a step that keeps a constant.
+    The mean is over states and longitudes; the sum over the latitudes of the window and all longitudes.
+    ``|G|`` is the factor by which a step scales ``e^{i m lon}``, and ``-arg G R cos(phi) / (m dt)`` the speed
+    at which it carries its crests east. ``arg G`` is followed from 0 at ``m = 0``.
+
+    Assumed: a wave that is uniform over the latitudes of the window and zero outside, small beside the state.
+    A wave that tilts or ends within the window is carried otherwise, and the longest waves depend most on its
+    height. How it fails: a model on patches turns part of a wave into others, ``m`` plus multiples of the patches around the globe; the mean over phases of
+    a patch drops them, all of them only if ``longitudes`` meets each phase equally often. Where longitudes or
+    states differ in speed, ``|G|`` of the mean is less than the mean of ``|G|``. Speeds are lost from the
+    first ``m`` on at which ``arg G`` turns by more than half a period from one ``m`` to the next: beyond half
+    the globe in a step, or where ``|G|`` is near zero and its phase is noise.
 
     Args:
         step: on a sphere, ``dt`` in seconds.
         state: where to linearise; a few states, for the mean.
         latitudes: in degrees; the nearest row of cells is taken. Not the poles, where east has no direction.
-        half_width: of the window, in cells of latitude and longitude.
+        half_width: of the window, in cells of latitude and longitude; ``G`` takes the whole circle.
         context: of the states.
         longitudes: how many, spread around the globe and over the phases of a patch.
         variable: index of the variable, both that which is read and that which is forecast.
 
     Returns:
-        ``jacobian(latitude, dlat, dlon)`` with offsets in degrees, ``steering(latitude)`` in m/s and
-        ``mass(latitude)``. Offsets beyond a pole hold zeros.
+        ``jacobian(latitude, dlat, dlon)`` with offsets in degrees, zero beyond a pole; ``mass(latitude)``, its
+        sum; ``zonal_amplification(latitude, wavenumber)``, ``|G|``; ``zonal_phase_speed(latitude, wavenumber)``
+        in m/s. Wavenumbers run from 1 to 12, or as far as they stay below half the number of longitudes.
 
     Raises:
         InputError: a plane, or a grid whose longitudes do not close.
@@ -58,8 +68,10 @@ def sphere_rows(
     probed = probed.component(variable, variable) if probed.is_system else probed
     weights = probed.weights.mean(axis=0).reshape(len(rows), len(columns), -1).mean(axis=1)
     reach = [min(w, n // 2) for w, n in zip(half_width, grid.shape, strict=True)]
-    offsets, jacobian = _window(probed.offsets, weights, reach)
-    return _dataset(grid, grid.centers[0][rows], offsets, jacobian, step.dt)
+    latitude, (offsets, jacobian) = grid.centers[0][rows], _window(probed.offsets, weights, reach)
+    near = np.abs(probed.offsets[:, 0]) <= reach[0]
+    symbol = _symbol(probed.offsets[near, 1], weights[:, near], grid.shape[1])
+    return xr.merge([_box(grid, latitude, offsets, jacobian), _waves(grid, latitude, symbol, step.dt)])
 
 
 def _columns(n: int, count: int) -> np.ndarray:
@@ -80,22 +92,44 @@ def _window(
     return lines, box
 
 
-def _dataset(
-    grid: Grid, latitude: np.ndarray, offsets: list[np.ndarray], jacobian: np.ndarray, dt: float | int
-) -> xr.Dataset:
+def _symbol(
+    eastward: Int[np.ndarray, "K"], weights: Float[np.ndarray, "latitude K"], n: int
+) -> Complex[np.ndarray, "latitude m"]:
+    """``G(m) = sum_k w_k e^{i m 2 pi j_k / n}``, ``m`` from 1, below half of the ``n`` longitudes."""
+    waves = np.arange(1, min(WAVES, (n - 1) // 2) + 1)
+    return weights @ np.exp(2j * np.pi / n * np.outer(eastward, waves))
+
+
+def _box(grid: Grid, latitude: np.ndarray, offsets: list[np.ndarray], jacobian: np.ndarray) -> xr.Dataset:
     steps = [float(np.diff(c).mean()) for c in grid.centers]
-    metres = float(grid.radius or 0.0) * 1000 * np.deg2rad(steps[1]) * np.cos(np.deg2rad(latitude))
-    mass, first = jacobian.sum(axis=(1, 2)), (jacobian * offsets[1]).sum(axis=(1, 2))
-    speed = np.divide(-first, mass, out=np.full_like(mass, np.nan), where=mass != 0) * metres / dt
-    dims = ("latitude", "dlat", "dlon")
+    dims, mass = ("latitude", "dlat", "dlon"), jacobian.sum(axis=(1, 2))
     data = {
         "jacobian": (dims, jacobian, {"long_name": "zonally averaged Jacobian", "units": "1"}),
-        "steering": (("latitude",), speed, {"long_name": "eastward steering speed", "units": "m s-1"}),
         "mass": (("latitude",), mass, {"long_name": "sum of the Jacobian in the window", "units": "1"}),
     }
     coords = {
-        "latitude": ("latitude", latitude, {"long_name": "latitude", "units": "degrees_north"}),
+        "latitude": _latitude(latitude),
         "dlat": ("dlat", offsets[0] * steps[0], {"long_name": "northward to the source", "units": "degrees"}),
         "dlon": ("dlon", offsets[1] * steps[1], {"long_name": "eastward to the source", "units": "degrees"}),
     }
     return xr.Dataset(data, coords)
+
+
+def _waves(
+    grid: Grid, latitude: np.ndarray, symbol: Complex[np.ndarray, "latitude m"], dt: float | int
+) -> xr.Dataset:
+    """``|G|`` and ``-arg G R cos(phi) / (m dt)``."""
+    waves = np.arange(1, symbol.shape[1] + 1)
+    phase = np.unwrap(np.pad(np.angle(symbol), ((0, 0), (1, 0))))[:, 1:]
+    metres = float(grid.radius or 0.0) * 1000 * np.cos(np.deg2rad(latitude))[:, None]
+    dims, speed = ("latitude", "wavenumber"), -phase * metres / (waves * dt)
+    data = {
+        "zonal_amplification": (dims, np.abs(symbol), {"long_name": "amplification per step", "units": "1"}),
+        "zonal_phase_speed": (dims, speed, {"long_name": "eastward phase speed", "units": "m s-1"}),
+    }
+    wavenumber = ("wavenumber", waves, {"long_name": "zonal wavenumber", "units": "1"})
+    return xr.Dataset(data, {"latitude": _latitude(latitude), "wavenumber": wavenumber})
+
+
+def _latitude(latitude: np.ndarray) -> tuple[str, np.ndarray, dict[str, str]]:
+    return "latitude", latitude, {"long_name": "latitude", "units": "degrees_north"}

@@ -1,13 +1,15 @@
-"""Curves: scores by lead, losses, the symbol, steering. Dataset in, Figure out."""
+"""Curves: scores by lead, losses, the symbol, zonal waves. Dataset in, Figure out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, Locator, MaxNLocator
 
@@ -15,6 +17,7 @@ from gridvit.errors import InputError
 from gridvit.report.canvas import (
     COLOURS,
     DASHES,
+    NAMED,
     colour,
     drawn,
     label,
@@ -29,6 +32,7 @@ from gridvit.report.canvas import (
 )
 
 MARKERS = "osD^vPX"
+LATITUDES = (COLOURS[5], COLOURS[0], "#000000", COLOURS[1], COLOURS[4])  # south pole to north pole
 
 
 @drawn
@@ -194,11 +198,30 @@ def _scheme_lines(panel: Axes, array: xr.DataArray) -> None:
 
 
 @drawn
-def steering(analysis: xr.Dataset) -> Figure:
-    """Eastward speed that the emulator's response amounts to, by latitude: ``steering`` (latitude)."""
-    array = ordered(analysis, "steering", "latitude")
-    figure, (panel,) = panels(1, 1, 2.8)
-    panel.axvline(0.0, color="#555555", linestyle=DASHES["persistence"])
-    panel.plot(array.values, array["latitude"].values, color=COLOURS[0], marker="o")
-    panel.set(xlabel=label(array, "m s-1"), ylabel=label(array["latitude"], "degrees_north"))
+def zonal_waves(analysis: xr.Dataset) -> Figure:
+    """Eastward phase speed and |G| against zonal wavenumber, a line per latitude.
+
+    ``zonal_phase_speed`` in m/s and ``zonal_amplification`` (latitude, wavenumber); lines at zero and at one.
+    """
+    names = ("zonal_phase_speed", "zonal_amplification")
+    figure, axes = panels(2, 2, 3.0)
+    for panel, name, still in zip(axes, names, (0.0, 1.0), strict=True):
+        array = ordered(analysis, name, "latitude", "wavenumber")
+        panel.axhline(still, color=NAMED["persistence"], linestyle=DASHES["persistence"])
+        _latitude_lines(panel, array)
+        panel.xaxis.set_major_locator(FixedLocator(array["wavenumber"].values[1::2]))
+        panel.set(xlabel=label(array["wavenumber"]), ylabel=label(array))
+    legend(figure, axes[0])
     return figure
+
+
+def _latitude_lines(panel: Axes, array: xr.DataArray) -> None:
+    """Blues in the south, black at the equator, oranges in the north, paler towards the poles."""
+    shades = LinearSegmentedColormap.from_list("latitude", LATITUDES)
+    latitudes = array["latitude"].values
+    places = 0.5 + 0.5 * latitudes / (np.abs(latitudes).max() or 1.0)
+    for index, (place, marker) in enumerate(zip(places, cycle(MARKERS), strict=False)):
+        name = named(array, "latitude", index).removeprefix("latitude ")
+        panel.plot(
+            array["wavenumber"].values, array.values[index], color=shades(place), marker=marker, label=name
+        )

@@ -261,9 +261,9 @@ def _stencil_lines(parts: dict[str, xr.DataArray], array: xr.DataArray) -> Figur
 
 @drawn
 def jacobian_rows(analysis: xr.Dataset) -> Figure:
-    """dF(u)(phi, .) / du(phi + dlat, . + dlon), zonally averaged, a panel per latitude with its steering.
+    """dF(u)(phi, .) / du(phi + dlat, . + dlon), zonally averaged, a panel per latitude.
 
-    ``jacobian`` (latitude, dlat, dlon) in degrees; ``steering`` (latitude) in m/s if there. One scale.
+    ``jacobian`` (latitude, dlat, dlon) in degrees. One scale.
     """
     array = ordered(analysis, "jacobian", "latitude", "dlat", "dlon")
     columns = balanced(array.sizes["latitude"])
@@ -273,15 +273,8 @@ def jacobian_rows(analysis: xr.Dataset) -> Figure:
     for index, panel in enumerate(axes):
         mesh = _mesh(panel, array[index], norm, DIVERGING)
         panel.plot(0, 0, marker="+", color="#000000", markersize=7, markeredgewidth=0.7)
-        panel.set_title(f"{named(array, 'latitude', index)}{_steered(analysis, index)}", fontsize=8)
-    label_outer(axes, columns, label(array["dlon"], "degrees"), label(array["dlat"], "degrees"))
+        panel.set_title(named(array, "latitude", index), fontsize=8)
+    label_outer(axes, columns, label(array["dlon"], "degrees"), "")
+    figure.supylabel(label(array["dlat"], "degrees"), fontsize=9)
     colour_bar(figure, mesh, axes, label(array))
     return figure
-
-
-def _steered(analysis: xr.Dataset, index: int) -> str:
-    if "steering" not in analysis:
-        return ""
-    speed = ordered(analysis, "steering", "latitude")
-    value = f"{speed.values[index]:.3g}".replace("-", MINUS)
-    return f"\nsteering {value} {pretty(str(speed.attrs.get('units', 'm s-1')))}"

@@ -98,10 +98,15 @@ SPHERE: dict[str, tuple[Draw, str]] = {
         "scale is logarithmic beyond a hundredth of the peak. A red patch west of the cross means that "
         "the emulator draws on what lies to the west, as eastward flow does.",
     ),
-    "steering": (
-        figures.steering,
-        "The eastward speed that the displacement of these responses amounts to, by latitude. Right of "
-        "the dotted line the emulator carries patterns eastward.",
+    "zonal_phase_speed": (
+        figures.zonal_waves,
+        "What these responses do to a wave with so many crests around the latitude circle. Left, the speed "
+        "at which one step carries the crests: above the dotted line eastward, below it westward; a line at "
+        "zero means persistence. In nature the waves of midlatitude weather, wavenumbers 5 to 9, move east "
+        "at about 5 to 15 m s⁻¹. Right, the factor by which one step scales the wave: below the dotted line "
+        "at one it is damped, above it grows; near zero, its speed on the left means nothing. Waves are "
+        "taken as even over the latitudes of the maps above, on which the speed of the longest waves "
+        "depends most.",
     ),
 }
 
@@ -192,7 +197,11 @@ def scheme(analysis: xr.Dataset) -> Section:
 def sphere(analysis: xr.Dataset) -> Section:
     """The emulator's response to the state around a point, by latitude."""
     text = "The emulator's step, linearised at states of the test part, read as weights around a point."
-    return Section("Response around a point", text, _drawn(analysis, SPHERE))
+    caption = (
+        "The numbers behind the speeds: eastward phase speed (m s⁻¹), amplification per step in brackets."
+    )
+    listed = {caption: tables.zonal_table(analysis)} if "zonal_phase_speed" in analysis else {}
+    return Section("Response around a point", text, _drawn(analysis, SPHERE), listed)
 
 
 def training(metrics: Sequence[Mapping[str, Any]]) -> Section:

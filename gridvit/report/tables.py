@@ -7,10 +7,11 @@ import re
 import numpy as np
 import xarray as xr
 
-from gridvit.report.canvas import MINUS, coordinate, label, name_of, ordered, pretty
+from gridvit.report.canvas import MINUS, coordinate, label, name_of, named, ordered, pretty
 
 Table = tuple[list[str], list[list[str]]]
 
+WAVES = (2, 4, 6, 8, 10)
 LEADS = 5  # columns that a printed page holds beside the names
 
 
@@ -144,15 +145,26 @@ def analysis_tables(analysis: xr.Dataset) -> dict[str, Table]:
         "velocity": ("velocity and diffusivity recovered from the symbol", recovered_table),
         "distance_unweighted": ("distance of the emulator's step from each scheme", distance_table),
         "cumulant": ("cumulants of the stencils, in cells", cumulant_table),
-        "steering": ("eastward steering of the emulator's response", steering_table),
+        "zonal_phase_speed": (
+            "eastward phase speed (m s⁻¹) by zonal wavenumber m; amplification per step in brackets",
+            zonal_table,
+        ),
         "attention_distance": ("attention by layer and head", attention_table),
     }
     return {title: make(analysis) for name, (title, make) in known.items() if name in analysis}
 
 
-def steering_table(analysis: xr.Dataset) -> Table:
-    """One row per latitude: eastward steering speed and the sum of the response."""
-    names = [name for name in ("steering", "mass") if name in analysis]
-    arrays = [ordered(analysis, name, "latitude") for name in names]
-    rows = [f"{latitude:g}" for latitude in analysis["latitude"].values]
-    return ["latitude (°N)", *map(label, arrays)], _rows(rows, np.stack([a.values for a in arrays], axis=1))
+def zonal_table(analysis: xr.Dataset) -> Table:
+    """A row per latitude, a column for every other zonal wavenumber: phase speed, and |G| in brackets."""
+    names = ("zonal_phase_speed", "zonal_amplification")
+    arrays = [ordered(analysis, name, "latitude", "wavenumber") for name in names]
+    waves = [m for m in WAVES if m in arrays[0]["wavenumber"].values]
+    speeds, factors = (array.sel(wavenumber=waves).values for array in arrays)
+    cells = [
+        [f"{number(c, 3)}\n[{number(g, 3)}]" for c, g in zip(*row, strict=True)]
+        for row in zip(speeds, factors, strict=True)
+    ]
+    rows = [named(arrays[0], "latitude", i).removeprefix("latitude ") for i in range(len(cells))]
+    return ["latitude", *(f"m = {m}" for m in waves)], [
+        [name, *row] for name, row in zip(rows, cells, strict=True)
+    ]
