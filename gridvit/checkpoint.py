@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,31 @@ class Description:
     def of(cls, config: ModelConfig, fields: Fields) -> Description:
         """The description of a model of ``fields``."""
         return cls(config, fields.grid, fields.variables, fields.step, fields.layout)
+
+    def refuse_other(self, grid: Grid, variables: Sequence[Variable], dates: bool) -> None:
+        """A model serves the grid, the units and the kind of time that it was trained with.
+
+        Raises:
+            InputError: data that differ in one of these.
+        """
+        if grid != self.grid:
+            raise InputError(
+                f"data on the grid of the model ({self.grid.describe()})",
+                grid.describe(),
+                "interpolate the data to that grid, or train on this one",
+            )
+        for mine, other in zip(self.variables, variables, strict=True):
+            if mine.units != other.units:
+                raise InputError(
+                    f"{mine.name!r} in {mine.units!r}, as the model was trained",
+                    repr(other.units),
+                    "convert the data",
+                )
+        if dates != self.step.dates:
+            kinds = {True: "dates", False: "plain numbers"}
+            raise InputError(
+                f"{kinds[self.step.dates]} on the time axis", kinds[dates], "decode or convert the times"
+            )
 
     def to_json(self) -> str:
         """Every field as plain JSON, exact."""

@@ -9,7 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gridvit.errors import InputError
+
 Bounds = tuple[int | float, int | float]
+
+
+def _require(config: Any, least: int, *names: str) -> None:
+    """Refuse fields below ``least``."""
+    for name in names:
+        value = getattr(config, name)
+        if any(v < least for v in (value if isinstance(value, tuple) else (value,))):
+            kind = type(config).__name__.removesuffix("Config").lower()
+            raise InputError(f"{kind}.{name} of at least {least}", str(value), "correct it")
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,9 @@ class DataConfig:
     stride: int = 1
     split: Split = field(default_factory=Split)
 
+    def __post_init__(self) -> None:
+        _require(self, 1, "stride")
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -79,6 +93,9 @@ class ModelConfig:
     position: Literal["bounded", "none"] = "bounded"
     clock: bool = False
 
+    def __post_init__(self) -> None:
+        _require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -94,9 +111,7 @@ class TrainingConfig:
         shift: periodic axes along which each batch is rolled by a random number of cells.
         seed: seed of weights, data order and shifts.
         workers: processes that prepare batches; none is right for data in memory.
-        accelerator: what to train on.
-        devices: how many of them.
-        precision: arithmetic of the training step.
+        accelerator: what to train on; "auto" takes a CUDA device where there is one.
     """
 
     epochs: int = 30
@@ -108,9 +123,11 @@ class TrainingConfig:
     shift: tuple[str, ...] = ()
     seed: int = 0
     workers: int = 0
-    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    devices: int = 1
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        _require(self, 1, "epochs", "batch_size")
+        _require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "seed", "workers")
 
 
 @dataclass(frozen=True)
@@ -126,6 +143,10 @@ class EvaluationConfig:
     leads: int = 4
     states: int = 4
     energy_share: float = 0.99
+
+    def __post_init__(self) -> None:
+        _require(self, 1, "leads", "states")
+        _require(self, 0, "energy_share")
 
 
 @dataclass(frozen=True)

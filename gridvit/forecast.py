@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from gridvit import checkpoint
 from gridvit.checkpoint import Description
-from gridvit.data.fields import stack
+from gridvit.data.fields import Variable, stack
 from gridvit.data.layout import Layout
 from gridvit.data.sources import standardise
 from gridvit.data.times import canonical, epoch_seconds
@@ -41,6 +41,11 @@ def forecast_array(
             context = Context(torch.from_numpy(seconds[part]))
             chunks.append(rollout(step, torch.from_numpy(states[part]), steps, context)[:, 1:].numpy())
     return np.concatenate(chunks)
+
+
+def stated_periodicity(grid: Grid) -> dict[str, bool]:
+    """Which axes of a file a model takes to be periodic: those of its own grid."""
+    return dict(zip(grid.names, grid.periodic, strict=True))
 
 
 @dataclass(frozen=True)
@@ -98,15 +103,15 @@ class Forecaster:
 
     def _read(self, ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray, Layout]:
         """States (S, T, C, *space), times and layout of the user's Dataset, checked against the model."""
-        stated = dict(zip(self.grid.names, self.grid.periodic, strict=True))
-        ds, grid, layout = standardise(ds, self.step.variables, stated)
-        if grid != self.grid:
+        ds, grid, layout = standardise(ds, self.step.variables, stated_periodicity(self.grid))
+        if not ds.sizes["time"]:
             raise InputError(
-                f"data on the grid of the model ({self.grid.describe()})",
-                grid.describe(),
-                "interpolate the data to that grid, or train on this one",
+                f"at least one time along {layout.time!r}", "none", "select a time that the data hold"
             )
-        return stack(ds, grid), canonical(ds["time"].values, layout.time), layout
+        times = canonical(ds["time"].values, layout.time)
+        found = [Variable.of(ds[name]) for name in self.step.variables]
+        self.description.refuse_other(grid, found, times.dtype.kind not in "fiu")
+        return stack(ds, grid), times, layout
 
     def dataset(
         self,

@@ -82,6 +82,8 @@ def keys_of(kind: type, prefix: str = "") -> list[str]:
 def explained(message: str, keys: Sequence[str]) -> InputError:
     """jsonargparse's message as one sentence in three parts."""
     text = " ".join(message.split())
+    if ours := re.search(r"expected (.*?), got (.*): (.*)$", text):  # a dataclass refused its values
+        return InputError(*ours.groups())
     if unknown := _unknown_key(text):
         near = nearest(unknown, keys)
         hint = f"did you mean {near!r}?" if near else "see --help for the options"

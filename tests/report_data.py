@@ -87,10 +87,15 @@ def make_sphere() -> xr.Dataset:
     latitude = xr.DataArray([-45.0, 0.0, 45.0], dims="latitude", attrs={"units": "degrees_north"})
     jacobian = filled(("latitude", "dlat", "dlon"), (3, 7, 7), "Jacobian row", "1") - 1.0
     jacobian.attrs = {"long_name": "Jacobian row", "units": "1"}
-    steering = xr.DataArray(
-        [7.25, -3.5, 9.75], dims="latitude", attrs={"long_name": "steering", "units": "m s-1"}
+    waves, shape = ("latitude", "wavenumber"), (3, 11)
+    speed = filled(waves, shape, "eastward phase speed", "m s-1", 1)
+    speed[0, 3], speed[1, 9] = 7.25, -3.5
+    growth = filled(waves, shape, "amplification per step", "1", 2)
+    growth[0, 3] = 0.75
+    return xr.Dataset(
+        {"jacobian": jacobian, "zonal_phase_speed": speed, "zonal_amplification": growth},
+        {"latitude": latitude, "wavenumber": np.arange(1, 12), **degrees},
     )
-    return xr.Dataset({"jacobian": jacobian, "steering": steering}, {"latitude": latitude, **degrees})
 
 
 def make_forecast(

@@ -77,8 +77,15 @@ def test_values_are_those_of_the_step(forecaster: Forecaster) -> None:
 def test_chunks_do_not_change_the_result() -> None:
     grid = Grid.regular(5)
     states = np.random.default_rng(0).standard_normal((67, 1, 5)).astype("f4")
-    out = forecast_array(Persistence(grid, 1.0, ("u",)), states, np.zeros(67), 3)
-    np.testing.assert_array_equal(out, np.repeat(states[:, None], 3, axis=1))
+
+    class AddsTime(Persistence):
+        def __call__(self, state: torch.Tensor, context: Context | None = None) -> torch.Tensor:
+            assert context is not None
+            return state + context.time.reshape(-1, 1, 1).to(state)
+
+    out = forecast_array(AddsTime(grid, 1.0, ("u",)), states, np.arange(67.0), 2)
+    np.testing.assert_array_equal(out[:, 0, 0, 0], states[:, 0, 0] + np.arange(67, dtype="f4"))
+    np.testing.assert_allclose(out[:, 1, 0, 0], states[:, 0, 0] + 2 * np.arange(67) + 1, rtol=1e-6)
 
 
 def test_written_and_read_again(forecaster: Forecaster, tmp_path: Path) -> None:
@@ -105,3 +112,17 @@ def test_other_grid_is_refused(forecaster: Forecaster) -> None:
         forecaster(dataset(), steps=0)
     with pytest.raises(InputError, match="tas"):
         forecaster(dataset().rename(tas="pr"), steps=1)
+
+
+def test_units_and_kind_of_time_are_those_of_training(forecaster: Forecaster) -> None:
+    with pytest.raises(
+        InputError, match="expected 'tas' in 'K', as the model was trained, got 'degC': convert the data"
+    ):
+        forecaster(dataset().assign(tas=dataset()["tas"].assign_attrs(units="degC")), steps=1)
+    numbered = dataset().assign_coords(when=("when", np.arange(5.0), {"axis": "T", "units": "1"}))
+    with pytest.raises(
+        InputError, match="expected dates on the time axis, got plain numbers: decode or convert the times"
+    ):
+        forecaster(numbered, steps=1)
+    with pytest.raises(InputError, match="expected at least one time along 'when', got none"):
+        forecaster(dataset().isel(when=slice(0, 0)), steps=1)

@@ -82,6 +82,26 @@ def test_bad_keys_in_a_file(tmp_path: Path, text: str, got: str) -> None:
     assert str(error.value) == f"expected an option that exists, got '{got}': did you mean '{right}'?"
 
 
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--model.heads", "0"], "expected model.heads of at least 1, got 0: correct it"),
+        (["--model.patch", "[4,0]"], "expected model.patch of at least 1, got (4, 0): correct it"),
+        (["--training.epochs", "0"], "expected training.epochs of at least 1, got 0: correct it"),
+        (
+            ["--training.learning_rate", "-1"],
+            "expected training.learning_rate of at least 0, got -1.0: correct it",
+        ),
+        (["--evaluation.leads", "0"], "expected evaluation.leads of at least 1, got 0: correct it"),
+        (["--data.stride", "0"], "expected data.stride of at least 1, got 0: correct it"),
+    ],
+)
+def test_numbers_out_of_range(options: list[str], sentence: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse(RunConfig, options)
+    assert str(error.value) == sentence
+
+
 def test_missing_and_broken_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="File does not exist"):
         parse(RunConfig, ["--config", str(tmp_path / "none.yaml")])

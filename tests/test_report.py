@@ -107,7 +107,7 @@ def test_page_and_folder_hold_the_same_figures(page: Path) -> None:
     expected |= {
         "symbol",
         "jacobian_rows",
-        "steering",
+        "zonal_waves",
         "attention_distance",
         "bias_kernels",
         "radial_attention",
@@ -186,6 +186,11 @@ def test_other_tables() -> None:
     assert columns == ["order (y, x)", "emulator", "lax-wendroff", "exact"]
     assert [row[0] for row in rows] == ["1,0", "0,1"]
     assert tables.scalar_table(make_plane())[1] == [["spectral radius (dimensionless)", "0.9975"]]
+    columns, rows = tables.zonal_table(make_sphere())
+    assert columns == ["latitude", "m = 2", "m = 4", "m = 6", "m = 8", "m = 10"]
+    assert [row[0] for row in rows] == ["45 °S", "0 °N", "45 °N"]
+    assert rows[0][2] == "7.25\n[0.75]"
+    assert rows[1][5].startswith("\N{MINUS SIGN}3.5\n[")
     columns, rows = tables.attention_table(make_attention(2, 3))
     assert [row[0] for row in rows] == ["0, 0", "0, 1", "0, 2", "1, 0", "1, 1", "1, 2"]
     assert columns[-1] == "length scale of the bias (km)"
@@ -209,9 +214,9 @@ def test_numbers_have_four_digits(value: float, shown: str) -> None:
 def test_drawing_leaves_the_settings_of_the_caller_alone() -> None:
     with matplotlib.rc_context({"font.size": 31.0}):
         before = dict(matplotlib.rcParams)
-        first = png(figures.steering(make_sphere()))
+        first = png(figures.zonal_waves(make_sphere()))
         assert dict(matplotlib.rcParams) == before
-    assert first == png(figures.steering(make_sphere()))
+    assert first == png(figures.zonal_waves(make_sphere()))
 
 
 def test_sections_are_escaped_and_names_are_unique(tmp_path: Path) -> None:
@@ -221,9 +226,11 @@ def test_sections_are_escaped_and_names_are_unique(tmp_path: Path) -> None:
     assert {"t", "r", "x", "i"}.isdisjoint(set(reader.tags))
     assert (reader.tags.count("p"), reader.tags.count("br")) == (2, 2)
     assert slug("1 < 2") == "1-2"
-    twice = Section("t", "", {"a": figures.steering(make_sphere()), "b": figures.steering(make_sphere())})
+    twice = Section(
+        "t", "", {"a": figures.zonal_waves(make_sphere()), "b": figures.zonal_waves(make_sphere())}
+    )
     with pytest.raises(
-        InputError, match=r"^expected a label of its own on each figure, got steering twice: call"
+        InputError, match=r"^expected a label of its own on each figure, got zonal_waves twice: call"
     ):
         write_page(tmp_path / "page.html", "t", [twice])
     with pytest.raises(InputError, match=r"^expected at least one section, got none: pass what is to be on"):

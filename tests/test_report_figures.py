@@ -46,7 +46,15 @@ CASES: list[tuple[Callable[[xr.Dataset], Figure], xr.Dataset, set[str]]] = [
     (heads.attention_profiles, make_plane(("x",)), {"dx (cells)", "attention (dimensionless)", "layer 1"}),
     (figures.symbol, make_plane(), {"phase angle (rad)", "amplification (dimensionless)", "along diagonal"}),
     (figures.symbol, make_plane(), {"relative phase speed (dimensionless)"}),
-    (figures.steering, make_sphere(), {"steering (m s⁻¹)", "latitude (°N)"}),
+    (
+        figures.zonal_waves,
+        make_sphere(),
+        {
+            "eastward phase speed (m s⁻¹)",
+            "amplification per step (dimensionless)",
+            "wavenumber (dimensionless)",
+        },
+    ),
     (
         maps.attention_stencils,
         make_plane(),
@@ -172,10 +180,24 @@ def test_wrong_dimensions_are_refused_by_name() -> None:
         heads.attention_distance(make_attention().rename(head="channel"))
 
 
-def test_jacobian_panels_name_latitude_and_steering() -> None:
-    titles = [panel.get_title() for panel in maps.jacobian_rows(make_sphere()).axes[:3]]
-    assert titles[0] == "latitude 45 °S\nsteering 7.25 m s⁻¹"
-    assert maps.jacobian_rows(make_sphere().drop_vars("steering")).axes[1].get_title() == "latitude 0 °N"
+def test_jacobian_panels_name_latitude_and_share_one_label() -> None:
+    figure = maps.jacobian_rows(make_sphere())
+    titles = [panel.get_title() for panel in figure.axes[:3]]
+    assert titles == ["latitude 45 °S", "latitude 0 °N", "latitude 45 °N"]
+    assert texts(figure).count("dlat (°)") == 1
+
+
+def test_zonal_waves_are_a_line_per_latitude_and_where_nothing_changes() -> None:
+    sphere = make_sphere()
+    figure = figures.zonal_waves(sphere)
+    for panel, name, still in zip(figure.axes, ("phase_speed", "amplification"), (0, 1), strict=True):
+        rest, *lines = panel.lines
+        assert set(np.ravel(rest.get_ydata())) == {still}
+        assert [line.get_label() for line in lines] == ["45 °S", "0 °N", "45 °N"]
+        assert np.array_equal([line.get_ydata() for line in lines], sphere[f"zonal_{name}"])
+        assert np.array_equal(lines[0].get_xdata(), np.arange(1, 12))
+        assert len({line.get_color() for line in lines}) == 3
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["45 °S", "0 °N", "45 °N"]
 
 
 @pytest.mark.parametrize(

@@ -156,8 +156,13 @@ def test_bounded_plane_and_regional(gridvit: Run) -> None:
     simulate(gridvit, "advection-diffusion", "--shape", "[8,12]", "--cutoff", "2", "--parameters", parameters)
     walls = ["--data.periodic", '{"y": false, "x": false}', "--model.patch", "[3,5]", "--name", "walls"]
     gridvit("train", "--data.path", "data.nc", *walls, *TINY, "--evaluation.leads", "2")
-    gridvit("evaluate", "runs/walls")
-    gridvit("analyse", "runs/walls")
+    scores = json.loads(gridvit("evaluate", "runs/walls", "--json"))
+    assert (
+        scores["coords"]["model"]["data"][-1] == "local ridge"
+    )  # the periodic solver does not solve a walled problem
+    analysis = json.loads(gridvit("analyse", "runs/walls", "--json"))
+    assert "attention_distance" in analysis["data_vars"]
+    assert "stencil" not in analysis["data_vars"]
     gridvit("report", "runs/walls")
 
 
@@ -177,6 +182,17 @@ def test_finished_run_is_kept(gridvit: Run, capsys: pytest.CaptureFixture[str]) 
     assert model.read_bytes() == before
     gridvit(*arguments, "--training.seed", "1", "--overwrite")
     assert model.read_bytes() != before
+    assert (
+        main([*arguments, "--training.seed", "1", "--evaluation.states", "3"]) == 2
+    )  # free to change, but finished
+    assert "expected an unfinished run" in capsys.readouterr().err
+    Path("exps/re").mkdir(parents=True)
+    Path("exps/re/config.yaml").write_text("name: re\nroot: exps\n")
+    assert (
+        main([*arguments, "--config", "exps/re/config.yaml", "--name", "re", "--root", "exps", "--overwrite"])
+        == 2
+    )
+    assert Path("exps/re/config.yaml").read_text() == "name: re\nroot: exps\n"
     Path("runs/other").mkdir()
     Path("runs/other/notes.txt").write_text("mine")
     assert main([*arguments, "--name", "other", "--overwrite"]) == 2

@@ -174,3 +174,15 @@ def test_ratios_need_persistence() -> None:
         InputError, match=r"expected scores of 'persistence', got \['emulator'\]: score it too"
     ):
         skill.score_table({"emulator": np.ones((2, 1, 1))}, [1], {"u": "1"})
+
+
+def test_clustered_cases_are_redrawn_together(rng: np.random.Generator) -> None:
+    # Five trajectories of seven windows that err alike within a trajectory: the interval is that of five numbers.
+    level = rng.uniform(1, 9, size=(5, 1, 1, 1))
+    errors = np.broadcast_to(level, (5, 7, 2, 1)).reshape(35, 2, 1)
+    together = skill.score_table({"persistence": errors}, [1, 2], {"u": "1"}, block=1, cluster=7)
+    few = skill.score_table({"persistence": level[:, 0].repeat(2, axis=1)}, [1, 2], {"u": "1"}, block=1)
+    for name in ("rmse", "rmse_low", "rmse_high"):
+        np.testing.assert_allclose(together[name], few[name])
+    apart = skill.score_table({"persistence": errors}, [1, 2], {"u": "1"}, block=1)
+    assert (apart["rmse_high"] < together["rmse_high"]).all()

@@ -76,7 +76,11 @@ class Climatology:
         """Least squares in each cell; ``times`` are datetime64, cftime dates or plain numbers."""
         hours, days = _calendar(times)
         annual = bool(len(days)) and _span_days(times) >= 365.0
-        seen = np.unique(hours)
+        seen, counts = np.unique(hours, return_counts=True)
+        if (
+            len(counts) and counts.min() < 2
+        ):  # not a whole day of hours, or one day of them: no mean of an hour
+            seen = seen[:0]
         design = _terms(hours, days, seen, annual, len(times))
         mean = train.mean(axis=0, dtype=np.float64)
         solution = np.linalg.lstsq(design, mean.reshape(len(mean), -1), rcond=None)[0]
@@ -90,9 +94,9 @@ class Climatology:
 
     def at(self, times: Shaped[np.ndarray, "time"]) -> Float[np.ndarray, "time variable *space"]:
         """The climatology at each time; an hour of the day that was never seen is refused."""
-        hours, days = _calendar(times) if len(self.hours) else (np.empty(0), np.empty(0))
+        hours, days = _calendar(times)
         unseen = np.setdiff1d(hours, self.hours)
-        if len(unseen):
+        if len(self.hours) and len(unseen):
             expected = f"one of the hours {self.hours.tolist()} of the train part"
             raise InputError(expected, f"{unseen[0]:g} h", "train on every hour that is forecast")
         design = _terms(hours, days, self.hours, self.annual, len(times))

@@ -6,7 +6,7 @@ Scores are made from ``square_errors``, one number per case, so that fields need
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import ceil
 
 import numpy as np
@@ -17,6 +17,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 
 PERSISTENCE = "persistence"
+Interval = Callable[..., tuple[np.ndarray, np.ndarray]]
 
 
 def area_weights(grid: Grid) -> Float[np.ndarray, "*space"]:
@@ -145,6 +146,7 @@ def score_table(
     lead_units: str = "h",
     power: Float[np.ndarray, "case lead variable"] | None = None,
     block: int | None = None,
+    cluster: int = 1,
     seed: int = 0,
 ) -> xr.Dataset:
     """Scores of every model by variable and lead, with 95 % intervals by ``block_bootstrap``.
@@ -157,6 +159,7 @@ def score_table(
         power: ``mean_x w o^2`` of the same cases, for ``nrmse``; left out where zero means nothing
             (pressure).
         block: of the bootstrap.
+        cluster: successive cases that are redrawn together, as those of one trajectory are; divides their number.
         seed: of the bootstrap.
 
     Returns:
@@ -168,7 +171,11 @@ def score_table(
             f"scores of {PERSISTENCE!r}", f"{sorted(errors)}", "score it too: ratios refer to it"
         )
     reference = errors[PERSISTENCE]
-    rows = [_score_row(e, reference, power, block, seed) for e in errors.values()]
+
+    def interval(*cases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return block_bootstrap(*(_clusters(e, cluster) for e in cases), block=block, seed=seed)
+
+    rows = [_score_row(e, reference, power, interval) for e in errors.values()]
     units = dict.fromkeys(variables.values())
     common = next(iter(units)) if len(units) == 1 else "units of the variable"
     labels = {"rmse": ("root mean square error", common), "ratio": ("RMSE over that of persistence", "1"),
@@ -193,15 +200,20 @@ def score_table(
 
 
 def _score_row(
-    errors: np.ndarray, reference: np.ndarray, power: np.ndarray | None, block: int | None, seed: int
+    errors: np.ndarray, reference: np.ndarray, power: np.ndarray | None, interval: Interval
 ) -> dict[str, np.ndarray]:
-    low, high = block_bootstrap(errors, block=block, seed=seed)
-    ratio_low, ratio_high = block_bootstrap(errors, reference, block=block, seed=seed)
+    low, high = interval(errors)
+    ratio_low, ratio_high = interval(errors, reference)
     below = rmse(reference)
     ratio = np.divide(rmse(errors), below, out=np.full_like(below, np.nan), where=below > 0)
     row = {"rmse": rmse(errors), "rmse_low": low, "rmse_high": high,
            "ratio": ratio, "ratio_low": ratio_low, "ratio_high": ratio_high}  # fmt: skip
     return row if power is None else row | {"nrmse": nrmse(errors, power)}
+
+
+def _clusters(errors: np.ndarray, size: int) -> np.ndarray:
+    """Means over runs of ``size`` successive cases; errors by root of the mean may be pooled so."""
+    return errors.reshape(-1, size, *errors.shape[1:]).mean(axis=1)
 
 
 def _block_counts(cases: int, block: int, draws: int, seed: int) -> Float[np.ndarray, "draw case"]:

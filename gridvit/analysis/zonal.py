@@ -1,4 +1,4 @@
-"""A step on the sphere at a few latitudes: Jacobian rows averaged along longitude, and what they do to waves."""
+"""A step on the sphere by latitude: Jacobian rows averaged along longitude, and what they do to waves."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ def sphere_rows(
     half_width: Sequence[int] = (6, 12),
     *,
     context: Context | None = None,
-    longitudes: int = 8,
+    longitudes: int = 12,
     variable: int = 0,
 ) -> xr.Dataset:
-    r"""``G(phi, m) = sum J(phi, dphi, dlon) e^{i m dlon}``, ``J = mean dF[(phi, lon)] / du[(phi + dphi, lon + dlon)]``.
+    r"""``G(phi, m) = sum J(phi, dphi, dlon) e^{i m dlon}``, the zonal symbol of the mean Jacobian rows ``J``.
 
-    The mean is over states and longitudes; the sum over the latitudes of the window and all longitudes.
-    ``|G|`` is the factor by which a step scales ``e^{i m lon}``, and ``-arg G R cos(phi) / (m dt)`` the speed
-    at which it carries its crests east. ``arg G`` is followed from 0 at ``m = 0``.
+    ``J = mean dF[(phi, lon)] / du[(phi + dphi, lon + dlon)]`` over states and longitudes; the sum is over the
+    latitudes of the window and all longitudes. A step scales ``e^{i m lon}`` by ``|G|`` and carries its
+    crests east at ``-arg G R cos(phi) / (m dt)``, where ``arg G`` is followed from 0 at ``m = 0``.
 
     Assumed: a wave that is uniform over the latitudes of the window and zero outside, small beside the state.
-    A wave that tilts or ends within the window is carried otherwise, and the longest waves depend most on its
-    height. How it fails: a model on patches turns part of a wave into others, ``m`` plus multiples of the patches around the globe; the mean over phases of
-    a patch drops them, all of them only if ``longitudes`` meets each phase equally often. Where longitudes or
-    states differ in speed, ``|G|`` of the mean is less than the mean of ``|G|``. Speeds are lost from the
-    first ``m`` on at which ``arg G`` turns by more than half a period from one ``m`` to the next: beyond half
-    the globe in a step, or where ``|G|`` is near zero and its phase is noise.
+    Waves that tilt or end within the window are carried otherwise; the longest depend most on its height.
+
+    How it fails: a model on patches also turns a wave into others, ``m`` plus multiples of the number of
+    patches around the globe; the mean over phases of a patch drops them, all of them only if ``longitudes``
+    meets each phase equally often. Where longitudes or states differ in speed, ``|G|`` of the mean is less
+    than the mean of ``|G|``. Speeds are lost from the first ``m`` on at which ``arg G`` turns by more than
+    half a period from one ``m`` to the next: by a step of more than half the globe, or where ``|G|`` is near
+    zero and its phase is noise.
 
     Args:
         step: on a sphere, ``dt`` in seconds.
@@ -51,9 +53,9 @@ def sphere_rows(
         variable: index of the variable, both that which is read and that which is forecast.
 
     Returns:
-        ``jacobian(latitude, dlat, dlon)`` with offsets in degrees, zero beyond a pole; ``mass(latitude)``, its
-        sum; ``zonal_amplification(latitude, wavenumber)``, ``|G|``; ``zonal_phase_speed(latitude, wavenumber)``
-        in m/s. Wavenumbers run from 1 to 12, or as far as they stay below half the number of longitudes.
+        ``jacobian(latitude, dlat, dlon)``, offsets in degrees, zero beyond a pole; ``mass(latitude)``, its
+        sum; ``zonal_amplification(latitude, wavenumber)``, ``|G|``, and ``zonal_phase_speed``, in m/s.
+        Wavenumbers run from 1 to 12, or as far as they stay below half the number of longitudes.
 
     Raises:
         InputError: a plane, or a grid whose longitudes do not close.

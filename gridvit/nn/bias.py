@@ -121,6 +121,7 @@ class Plane(Bias):
 
     def __init__(self, grid: Grid, heads: int, harmonics: int) -> None:
         super().__init__()
+        grid.distance_units  # noqa: B018 - refuses axes whose lengths cannot be compared
         turns = [axis for axis in range(grid.ndim) if grid.periodic[axis]]
         walls = [axis for axis in range(grid.ndim) if not grid.periodic[axis]]
         positions = torch.tensor(grid.positions).double()

@@ -209,7 +209,7 @@ def zonal_waves(analysis: xr.Dataset) -> Figure:
         array = ordered(analysis, name, "latitude", "wavenumber")
         panel.axhline(still, color=NAMED["persistence"], linestyle=DASHES["persistence"])
         _latitude_lines(panel, array)
-        panel.xaxis.set_major_locator(FixedLocator(array["wavenumber"].values[1::2]))
+        panel.xaxis.set_major_locator(FixedLocator(array["wavenumber"].values[1::2].tolist()))
         panel.set(xlabel=label(array["wavenumber"]), ylabel=label(array))
     legend(figure, axes[0])
     return figure

@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +19,7 @@ from gridvit.analysis.symbol import energy_modes, mode_energy
 from gridvit.analysis.zonal import sphere_rows
 from gridvit.config import RunConfig
 from gridvit.data.fields import Fields
+from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
 from gridvit.grid import Grid
 from gridvit.nn.step import ModelStep
@@ -32,32 +31,33 @@ from gridvit.stencil import Stencil
 
 log = logging.getLogger("gridvit")
 LATITUDES = (-50.0, -30.0, 0.0, 30.0, 50.0)
-LARGEST_ATTENTION = 2**28  # weights held at once: a quarter of a billion floats
+LARGEST_ATTENTION = 2**25  # weights held at once; their analysis in float64 takes six times as much, 0.8 GiB
 
 
-def analyse(run: str | os.PathLike[str]) -> xr.Dataset:
+def analyse(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.Dataset:
     """Attention, stencil, symbol and recovered coefficients of a run; also writes ``analysis.nc``.
 
     On a plane that is periodic along every axis the emulator's Jacobian is set beside the scheme that made the data
     (where the file says which) and the named schemes that are stable at its step; on a sphere its rows are given
-    at a few latitudes.
+    at a few latitudes. Of several variables the first is measured, in its response to itself; attribute ``variable``.
     """
     folder = RunFolder(Path(run))
     config = folder.config
-    forecaster = folder.forecaster()
-    parts = folder.parts(1)
-    states, context = some_states(parts["test"], config.evaluation.states)
+    forecaster = Forecaster.load(folder.path)
+    test = partition(config.data.split, folder.fields(forecaster, data))["test"]
+    states, context = some_states(test, config.evaluation.states)
     found = [attention(forecaster, states, context)]
     log.info("measured attention")
     grid, double = forecaster.grid, forecaster.step.double()
     if grid.is_sphere and grid.periodic[1]:
         found.append(sphere_rows(double, states.double(), inside(LATITUDES, grid), context=context))
     elif not grid.is_sphere and all(grid.periodic):
-        found += scheme(double, states.double(), parts["test"], config)
+        found += scheme(double, states.double(), test, config)
     log.info("measured the Jacobian")
     analysis = xr.merge(found, join="exact", combine_attrs="drop_conflicts")
-    if "gridvit_scheme" in parts["test"].attrs:
-        analysis.attrs["generating_scheme"] = maker_name(parts["test"].attrs)
+    analysis.attrs["variable"] = test.names[0]
+    if solvers(test, config.data.stride):
+        analysis.attrs["generating_scheme"] = maker_name(test.attrs)
     folder.write(analysis, "analysis.nc")
     return analysis
 
@@ -133,7 +133,7 @@ def scheme(step: ModelStep, states: torch.Tensor, test: Fields, config: RunConfi
     """The emulator's stencil and symbol beside the schemes', and the growth of its waves."""
     grid, patch = step.grid, step.network.patches.patch
     measured = first_variable(phase_average(probe(step, states, patch_cells(patch))))
-    references, courant = schemes(test.attrs, grid, config.data.stride, states)
+    references, courant = schemes(test, config.data.stride, states, patch)
     values = test.values[:, :, 0].astype(np.float64)
     table = compare(
         measured, references, grid, step.dt,
@@ -160,11 +160,16 @@ def energetic(values: np.ndarray, ndim: int, share: float) -> np.ndarray:
 
 
 def schemes(
-    attrs: Mapping[str, Any], grid: Grid, stride: int, states: torch.Tensor
+    test: Fields, stride: int, states: torch.Tensor, patch: tuple[int, ...]
 ) -> tuple[dict[str, Stencil], list[float] | None]:
-    """The generating scheme (probed like the model), the exact one, the stable named ones; the Courant numbers."""
-    known = solvers(attrs, grid, stride)
-    references = {name: first_variable(phase_average(probe(step, states))) for name, step in known.items()}
+    """The generating and the exact scheme, the stable named ones, and the Courant numbers.
+
+    The first two are probed at the same states and cells as the model: the stencil of a nonlinear step depends on both.
+    """
+    known, grid, cells = solvers(test, stride), test.grid, patch_cells(patch)
+    references = {
+        name: first_variable(phase_average(probe(step, states, cells))) for name, step in known.items()
+    }
     exact = known.get("exact")
     if not isinstance(exact, LinearScheme):
         return references, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,9 +19,8 @@ from gridvit.analysis.ridge import AnomalyRidge, LocalRidge
 from gridvit.analysis.skill import area_weights, score_table, square_errors
 from gridvit.data.fields import Fields
 from gridvit.data.simulate import exact_step, generating_step
-from gridvit.data.windows import windows
+from gridvit.data.windows import partition, windows
 from gridvit.forecast import Forecaster, forecast_array
-from gridvit.grid import Grid
 from gridvit.rollout import Step
 from gridvit.run.folder import RunFolder
 
@@ -62,17 +62,22 @@ class Cases:
         return self.fields.times[self.index[:, 1:] + np.arange(1, self.leads + 1)]
 
 
-def evaluate(run: str | os.PathLike[str]) -> xr.Dataset:
+def evaluate(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.Dataset:
     """Scores by model, variable and lead; also writes ``scores.nc``, and ``forecast.nc`` and ``truth.nc`` of one case.
 
     Statistical baselines are fitted on the training part (the ridge penalty on the validation part). A file that
     ``gridvit simulate`` made is also forecast by the scheme that made it, and by the exact solution.
+
+    Args:
+        run: the run folder.
+        data: an open Dataset in the place of the file that the run's configuration names.
     """
     folder = RunFolder(Path(run))
     config = folder.config
-    forecaster = folder.forecaster()
-    parts = folder.parts(config.evaluation.leads)
-    cases = Cases(parts["test"], windows(parts["test"], config.evaluation.leads), config.evaluation.leads)
+    forecaster = Forecaster.load(folder.path)
+    leads = config.evaluation.leads
+    parts = partition(config.data.split, folder.fields(forecaster, data), leads)
+    cases = Cases(parts["test"], windows(parts["test"], leads), leads)
     truth, weights = cases.truth, area_weights(forecaster.grid)
     errors = {}
     for name, forecast in forecasts(forecaster, parts, cases, config.data.stride):
@@ -96,26 +101,32 @@ def forecasts(
     yield "damped persistence", DampedPersistence.fit(train.values, leads, grid)(cases.states)
     climatology = Climatology.fit(train.values, train.times)
     yield climatology.name, climatology(cases.valid_times)
-    if min(train.n_times, validate.n_times) > cases.leads and grid.ndim <= 2:
+    if grid.ndim <= 2:
         yield "local ridge", LocalRidge.fit(train.values, validate.values, grid, leads)(cases.states)
         if len(climatology.hours) > 1 or climatology.annual:
             times = (train.times, validate.times)
             ridge = AnomalyRidge.fit(train.values, validate.values, times, grid, leads)
             yield "local ridge of anomalies", ridge(cases.states, cases.times, cases.valid_times)
-    for name, solver in solvers(cases.fields.attrs, grid, stride).items():
+    for name, solver in solvers(cases.fields, stride).items():
         yield name, forecast_array(solver, cases.states.astype(np.float64), cases.seconds, cases.leads)
 
 
-def solvers(attrs: Mapping[str, Any], grid: Grid, stride: int) -> dict[str, Step]:
+def solvers(fields: Fields, stride: int) -> dict[str, Step]:
     """The scheme that made a simulated file, under its own name first, and the exact propagator; else nothing.
 
-    Files are simulated on periodic planes; stated walls make it another problem, which those steps do not solve.
+    A file can say how it was made and yet be another problem by now: walls stated where the plane was periodic,
+    variables chosen or reordered, times thinned. Those steps do not solve it, so nothing is given then.
     """
-    if not all(grid.periodic):
+    attrs, grid = fields.attrs, fields.grid
+    maker = generating_step(attrs, grid, stride) if all(grid.periodic) else None
+    if (
+        maker is None
+        or maker.variables != fields.names
+        or not math.isclose(maker.dt, fields.step.seconds, rel_tol=1e-6)
+    ):
         return {}
-    maker, exact = generating_step(attrs, grid, stride), exact_step(attrs, grid, stride)
-    found: dict[str, Step] = {} if maker is None else {maker_name(attrs): maker}
-    return found if exact is None else {**found, "exact": exact}
+    exact = exact_step(attrs, grid, stride)
+    return {maker_name(attrs): maker} | ({} if exact is None else {"exact": exact})
 
 
 def maker_name(attrs: Mapping[str, Any]) -> str:
@@ -128,14 +139,16 @@ def _table(errors: dict[str, np.ndarray], cases: Cases, weights: np.ndarray) -> 
     fields = cases.fields
     times, units = fields.step.leads(cases.leads)
     variables = {v.name: v.units for v in fields.variables}
-    independent = fields.n_samples == len(cases.index)
-    blocks = 1 if independent else max(cases.leads, round(len(cases.index) ** (1 / 3)))
+    per_sample = len(cases.index) // fields.n_samples
+    trajectories = fields.n_samples > 1
+    blocks = 1 if trajectories else max(cases.leads, round(len(cases.index) ** (1 / 3)))
     relative = None if fields.step.dates else square_errors(cases.truth, np.zeros_like(cases.truth), weights)
-    scores = score_table(errors, times, variables, lead_units=units, power=relative, block=blocks)
+    scores = score_table(errors, times, variables, lead_units=units, power=relative, block=blocks,
+                         cluster=per_sample if trajectories else 1)  # fmt: skip
+    drawn = "whole trajectories" if trajectories else f"blocks of {blocks} initial times"
     scores.attrs["statement"] = (
         f"Forecasts from {len(cases.index)} initial states of the test part, which neither training nor the choice of "
-        f"the checkpoint has seen; {cases.leads} steps of {fields.step}; intervals by bootstrap over blocks of "
-        f"{blocks} initial states."
+        f"the checkpoint has seen; {cases.leads} steps of {fields.step}; intervals by bootstrap over {drawn}."
     )
     return scores
 

@@ -9,13 +9,15 @@ from pathlib import Path
 
 import xarray as xr
 
-from gridvit.checkpoint import Description
 from gridvit.config import RunConfig
 from gridvit.data.fields import Fields, load
-from gridvit.data.windows import partition
 from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.parsing import differences, load_config, save_config
+
+KNOWN = {"config.yaml", "checkpoints", "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc", "analysis.nc",
+         "report.html", "figures"}  # fmt: skip
+FREE = ("name", "root", "evaluation.")  # fields that do not change what is trained
 
 
 @dataclass(frozen=True)
@@ -38,54 +40,50 @@ class RunFolder:
         return load_config(RunConfig, self / "config.yaml")
 
     def refuse(self, config: RunConfig, overwrite: bool) -> None:
-        """Refuse what ``claim`` would lose: a finished or another run (without ``overwrite``), a folder that is no run.
+        """Refuse what ``claim`` would lose: a finished or another run (without ``overwrite``), anything that is no run.
 
         Raises:
             InputError: one of these; nothing has been touched.
         """
-        if not self.path.exists() or not any(self.path.iterdir()):
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
-        if not (self / "config.yaml").is_file():
-            raise InputError(
-                "a new folder or a run", f"{self.path}, which holds other things", "choose another --name"
-            )
+        self._refuse_strange()
         if overwrite:
             return
-        changed = differences(self.config, config)
+        changed = [name for name in differences(self.config, config) if not name.startswith(FREE)]
+        lose = "take another --name, or --overwrite to lose the run"
         if changed:
-            raise InputError(
-                f"the configuration that {self.path} was started with",
-                f"other values of {', '.join(changed)}",
-                "take another --name, or --overwrite to lose the run",
-            )
+            wanted = f"the configuration that {self.path} was started with"
+            raise InputError(wanted, f"other values of {', '.join(changed)}", lose)
         if self.finished:
-            raise InputError(
-                "an unfinished run",
-                f"{self.path}, which is finished",
-                "take another --name, or --overwrite to lose it",
-            )
+            raise InputError("an unfinished run", f"{self.path}, which is finished", lose)
+
+    def _refuse_strange(self) -> None:
+        """Only what ``claim`` made, and nothing beside it, may be resumed or emptied."""
+        found = {entry.name for entry in self.path.iterdir()} if self.path.is_dir() else {self.path.name}
+        strange = sorted(name for name in found - KNOWN if not name.endswith(".tmp"))
+        if strange or not {"config.yaml", "checkpoints"} <= found:
+            what = f"{self.path}, which holds {strange[0] if strange else 'other things'}"
+            raise InputError("a new folder or a run", what, "choose another --name")
 
     def claim(self, config: RunConfig, overwrite: bool) -> None:
         """Make the folder that of ``config``: new, resumed, or emptied where ``overwrite`` says so."""
         self.refuse(config, overwrite)
         if overwrite and self.path.exists():
             shutil.rmtree(self.path)
-        self.path.mkdir(parents=True, exist_ok=True)
+        (self / "checkpoints").mkdir(parents=True, exist_ok=True)
         save_config(config, self / "config.yaml")
 
-    def forecaster(self) -> Forecaster:
-        """The trained model."""
-        return Forecaster.load(self.path)
-
-    def fields(self) -> Fields:
-        """The data that the run was trained on, checked against its model."""
-        fields = load_fields(self.config)
-        refuse_other_data(fields, self.forecaster().description)
+    def fields(self, forecaster: Forecaster, data: xr.Dataset | None = None) -> Fields:
+        """The data of the run (or ``data`` in their place), checked against its model."""
+        described = forecaster.description
+        names = tuple(variable.name for variable in described.variables)
+        fields = load_fields(self.config, data, names)
+        described.refuse_other(fields.grid, fields.variables, fields.step.dates)
+        if abs(fields.step.seconds - described.step.seconds) > 1e-3 * described.step.seconds:
+            wanted = f"data in steps of {described.step}"
+            raise InputError(wanted, str(fields.step), "set data.stride, or give the run's own data")
         return fields
-
-    def parts(self, n_steps: int) -> dict[str, Fields]:
-        """Its training, validation and test parts, each at least ``n_steps`` steps long."""
-        return partition(self.config.data.split, self.fields(), n_steps)
 
     def write(self, ds: xr.Dataset, name: str) -> Path:
         """Write a NetCDF file by a temporary name and a rename."""
@@ -102,27 +100,10 @@ class RunFolder:
             return ds.load()
 
 
-def load_fields(config: RunConfig, source: xr.Dataset | None = None) -> Fields:
+def load_fields(config: RunConfig, source: xr.Dataset | None = None, names: tuple[str, ...] = ()) -> Fields:
     """The fields that ``config.data`` names, or those of an open Dataset."""
     data = config.data
     if source is None and not data.path:
         raise InputError("a data file", "none", "give --data.path FILE, or data.path in the config")
-    return load(
-        data.path if source is None else source, data.variables or None, data.periodic or None, data.stride
-    )
-
-
-def refuse_other_data(fields: Fields, description: Description) -> None:
-    """A model serves the grid and the step that it was trained with."""
-    if fields.grid != description.grid:
-        raise InputError(
-            f"data on the grid of the model ({description.grid.describe()})",
-            fields.grid.describe(),
-            "give the data that the run was trained on",
-        )
-    if abs(fields.step.seconds - description.step.seconds) > 1e-3 * description.step.seconds:
-        raise InputError(
-            f"data in steps of {description.step}",
-            str(fields.step),
-            "set data.stride, or give the run's own data",
-        )
+    chosen = names or data.variables or None
+    return load(data.path if source is None else source, chosen, data.periodic or None, data.stride)

@@ -14,9 +14,9 @@ from gridvit import checkpoint
 from gridvit.config import RunConfig, SimulateConfig
 from gridvit.data import simulate as simulation
 from gridvit.data.fields import Fields, load
-from gridvit.data.sources import open_dataset
+from gridvit.data.sources import open_dataset, standardise
 from gridvit.errors import InputError
-from gridvit.forecast import MODEL_FILE, Forecaster
+from gridvit.forecast import MODEL_FILE, Forecaster, stated_periodicity
 from gridvit.report import build
 from gridvit.run.folder import RunFolder, load_fields
 from gridvit.training.metrics import read_metrics
@@ -118,12 +118,8 @@ def forecast(
     simulation.refuse_existing(target, overwrite)
     forecaster = Forecaster.load(run)
     ds = open_dataset(path)
-    name = forecaster.description.layout.time
-    if name not in ds.dims:
-        raise InputError(
-            f"the time dimension {name!r} of the training data", ", ".join(map(str, ds.dims)), "rename it"
-        )
-    return simulation.write(forecaster(_initial(ds, name, init), steps), target, overwrite)
+    layout = standardise(ds, forecaster.step.variables, stated_periodicity(forecaster.grid))[2]
+    return simulation.write(forecaster(_initial(ds, layout.time, init), steps), target, overwrite)
 
 
 def _initial(ds: xr.Dataset, time: str, init: str) -> xr.Dataset:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 
 from gridvit.checkpoint import Description, build
 from gridvit.config import RunConfig, TrainingConfig
@@ -22,6 +22,7 @@ from gridvit.data.normalise import compute
 from gridvit.data.windows import partition
 from gridvit.errors import InputError
 from gridvit.nn.step import ModelStep
+from gridvit.training.checkpoints import BEST, LAST, Checkpoints
 from gridvit.training.datamodule import PairsModule
 from gridvit.training.metrics import MetricsFile
 from gridvit.training.objective import NextStep
@@ -46,8 +47,12 @@ def plan(config: RunConfig, fields: Fields) -> Plan:
         InputError: a part of the split that is too short, a constant variable, a patch that does not fit, a shift
             along an axis that is not periodic.
     """
-    parts = partition(config.data.split, fields)
+    parts = partition(config.data.split, fields, config.evaluation.leads)
     refuse_bounded_shift(config.training.shift, fields)
+    if config.model.clock and (not fields.step.dates or fields.step.months):
+        raise InputError(
+            "dated steps of fixed length for model.clock", str(fields.step), "set model.clock to false"
+        )
     L.seed_everything(config.training.seed, workers=True, verbose=False)
     description = Description.of(config.model, fields)
     return Plan(config, parts, build(description, compute(parts["train"])), description)
@@ -66,9 +71,11 @@ def fit(plan: Plan, folder: Path) -> ModelStep:
         "%d parameters, %d tokens, %d training pairs",
         sum(p.numel() for p in plan.model.parameters()), plan.model.token_grid.size, len(data.train),
     )  # fmt: skip
-    best = _run(objective, data, plan.config.training, folder)
-    state = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
-    objective.load_state_dict(state, strict=False)
+    _run(objective, data, plan.config.training, folder)
+    best = folder / "checkpoints" / BEST
+    if not best.exists():
+        raise InputError("a finite validation loss", "none in any epoch", "lower training.learning_rate")
+    objective.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
     return plan.model.eval()
 
 
@@ -84,34 +91,26 @@ def refuse_bounded_shift(axes: tuple[str, ...], fields: Fields) -> None:
             )
 
 
-def _run(objective: NextStep, data: PairsModule, options: TrainingConfig, folder: Path) -> Path:
-    """Run Lightning; returns the checkpoint with the lowest validation loss."""
-    checkpoints = folder / "checkpoints"
-    keep = ModelCheckpoint(
-        dirpath=checkpoints,
-        filename="best",
-        monitor="validate_loss",
-        save_last=True,
-        enable_version_counter=False,
-    )
-    callbacks: list[Callback] = [keep, MetricsFile(folder / "metrics.csv")]
+def _run(objective: NextStep, data: PairsModule, options: TrainingConfig, folder: Path) -> None:
+    """Run Lightning from the last checkpoint, if there is one, to the last epoch."""
+    callbacks: list[Callback] = [Checkpoints(folder / "checkpoints"), MetricsFile(folder / "metrics.csv")]
     interactive = sys.stderr.isatty()
     if interactive:
         callbacks.append(RichProgressBar())
-    last = checkpoints / "last.ckpt"
+    automatic = "cuda" if torch.cuda.is_available() else "cpu"
+    last = folder / "checkpoints" / LAST
     with quiet():
         trainer = L.Trainer(
-            accelerator=options.accelerator,
-            devices=options.devices,
-            precision=options.precision,
+            accelerator=automatic if options.accelerator == "auto" else options.accelerator,
+            devices=1,
             max_epochs=options.epochs,
             gradient_clip_val=options.clip,
             callbacks=callbacks,
             logger=False,
+            enable_checkpointing=True,
             enable_progress_bar=interactive,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            use_distributed_sampler=False,
             default_root_dir=folder,
         )
         try:
@@ -119,7 +118,6 @@ def _run(objective: NextStep, data: PairsModule, options: TrainingConfig, folder
         except SystemExit as stop:  # what Lightning makes of Ctrl+C, after which it ignores further ones
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from stop
-    return Path(keep.best_model_path)
 
 
 @contextmanager
@@ -132,5 +130,7 @@ def quiet() -> Iterator[None]:
         warnings.filterwarnings("ignore", module="lightning")
         for advice in (".*does not have many workers.*", ".*exists and is not empty.*"):
             warnings.filterwarnings("ignore", advice)
-        yield
-    logger.setLevel(level)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

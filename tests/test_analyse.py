@@ -1,0 +1,126 @@
+"""What is set beside the emulator: the right schemes, at the same states and cells, or none."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from gridvit.analysis.bloch import phase_average
+from gridvit.analysis.compare import compare
+from gridvit.analysis.probe import patch_cells, probe
+from gridvit.config import SimulateConfig
+from gridvit.data.fields import load
+from gridvit.data.simulate import simulate
+from gridvit.grid import Grid
+from gridvit.nn.bias import make_bias
+from gridvit.run.analyse import energetic, first_variable, inside, schemes, some_states, token_stencils
+from gridvit.run.evaluate import Cases, solvers
+from gridvit.stencil import Stencil
+
+
+@pytest.fixture(scope="module")
+def burgers() -> xr.Dataset:
+    return simulate(
+        SimulateConfig(
+            equation="burgers",
+            parameters={"viscosity": 0.02},
+            shape=(8, 12),
+            lengths=(2.0, 3.0),
+            dt=0.05,
+            steps=6,
+            samples=3,
+            cutoff=2.0,
+            substeps=4,
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def linear() -> xr.Dataset:
+    return simulate(
+        SimulateConfig(
+            parameters={"velocity": [0.4, 0.2], "diffusivity": 0.05},
+            shape=(8, 12),
+            steps=6,
+            samples=3,
+            cutoff=2.0,
+            scheme="upwind",
+        )
+    )
+
+
+def test_a_solver_measured_as_the_emulator_is_no_distance_from_itself(burgers: xr.Dataset) -> None:
+    fields = load(burgers)
+    states, _ = some_states(fields, 2)
+    solver = solvers(fields, 1)["ssprk3, 4 substeps"]
+    measured = first_variable(phase_average(probe(solver, states, patch_cells((2, 3)))))
+    references, courant = schemes(fields, 1, states, (2, 3))
+    assert (list(references), courant) == (["ssprk3, 4 substeps"], None)
+    table = compare(measured, references, fields.grid, fields.step.seconds)
+    np.testing.assert_allclose(table["distance_unweighted"], 0, atol=1e-12)
+
+
+def test_linear_references_are_the_schemes_stable_at_this_step(linear: xr.Dataset) -> None:
+    fields = load(linear)
+    references, courant = schemes(fields, 1, some_states(fields, 2)[0], (2, 3))
+    assert list(references)[:2] == ["upwind", "exact"]
+    assert "lax-friedrichs" not in references  # never stable with diffusion
+    assert courant == pytest.approx([0.4, 0.2])
+
+
+def test_no_solver_for_what_the_file_no_longer_is(burgers: xr.Dataset, linear: xr.Dataset) -> None:
+    assert list(solvers(load(burgers), 1)) == ["ssprk3, 4 substeps"]
+    assert solvers(load(burgers, ("v", "u")), 1) == {}
+    assert solvers(load(burgers, ("u",)), 1) == {}
+    assert solvers(load(linear, periodic={"y": False}), 1) == {}
+    assert list(solvers(load(linear), 1)) == ["upwind", "exact"]
+    assert solvers(load(linear.isel(time=slice(None, None, 2))), 1) == {}
+    assert solvers(load(linear.drop_attrs(deep=False)), 1) == {}
+    strided = solvers(load(linear, stride=2), 2)
+    assert [step.dt for step in strided.values()] == [2.0, 2.0]
+
+
+def test_cases_are_the_windows_of_the_test_part(linear: xr.Dataset) -> None:
+    fields = load(linear)
+    cases = Cases(fields, np.array([[0, 1], [2, 3]]), 2)
+    values = fields.values
+    np.testing.assert_array_equal(cases.states, [values[0, 1], values[2, 3]])
+    np.testing.assert_array_equal(cases.truth[1], values[2, 4:6])
+    assert cases.valid_times.tolist() == [[2, 3], [4, 5]]
+    assert (cases.seconds.tolist(), cases.times.tolist()) == ([1, 3], [1, 3])
+
+
+def test_energy_is_kept_on_the_fewest_waves() -> None:
+    x = np.arange(12) * 2 * np.pi / 12
+    field = 3 * np.cos(x) + 0.1 * np.cos(4 * x)
+    energy = energetic(field[None], 1, 0.99)
+    assert np.flatnonzero(energy).tolist() == [1, 11]
+    assert energy[1] == pytest.approx(9 / 4)
+
+
+def test_token_stencil_as_a_map() -> None:
+    tokens = Grid.regular((4, 6))
+    stencil = Stencil(np.array([[0, 0], [1, -2]]), np.array([[[0.25, 0.75]]]), np.ones(2), ("layer", "head"))
+    found = token_stencils(stencil, tokens)["attention_stencil"]
+    assert found.dims == ("layer", "head", "token_dy", "token_dx")
+    assert found.sel(token_dy=1, token_dx=-2).item() == 0.75
+
+
+def test_latitudes_inside_a_region() -> None:
+    assert inside((-50.0, 0.0, 50.0), Grid.latlon(18, 36)) == [-50.0, 0.0, 50.0]
+    region = Grid.from_centers(
+        (np.arange(60.0, 70.0), np.arange(0.0, 12.0)), names=("latitude", "longitude"),
+        units=("degrees_north", "degrees_east"), periodic=(False, False), radius=6371.0,
+    )  # fmt: skip
+    assert inside((-50.0, 0.0, 50.0), region) == [65.0]
+
+
+def test_a_plane_whose_axes_have_no_common_unit_has_no_distance_bias() -> None:
+    grid = Grid.regular((4, 6), units=("m", "km"))
+    with pytest.raises(
+        ValueError, match="expected one unit for all axes, got m and km: convert the coordinates"
+    ):
+        make_bias("distance", grid, 2, 1)
+    assert torch.equal(make_bias("none", grid, 2, 1).logits(), torch.zeros(2, 24, 24))
