@@ -55,6 +55,8 @@ class MetricsFile(L.Callback):
         }
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, COLUMNS).writerow(row)
+        if trainer.progress_bar_callback is not None:  # it says the same on a terminal
+            return
         left = (trainer.max_epochs - row["epoch"] - 1) * row["seconds"]
         log.info(
             "epoch %d/%d  train %.4f  validate %.4f  %.1f s, about %.0f s left",
