@@ -6,11 +6,12 @@ import json
 import logging
 import sys
 from argparse import ArgumentError
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gridvit import __version__
 from gridvit.errors import InputError
+from gridvit.printing import as_json, table, tables_text
 
 USAGE = """usage: gridvit VERB ...
 
@@ -242,7 +243,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     from gridvit.report.tables import score_tables
 
     scores = run.evaluate(given.run)
-    _say(_json(scores) if given.json else _tables(score_tables(scores)))
+    _say(as_json(scores) if given.json else tables_text(score_tables(scores)))
 
 
 def _analyse(arguments: Sequence[str]) -> None:
@@ -251,7 +252,7 @@ def _analyse(arguments: Sequence[str]) -> None:
     from gridvit.report.tables import analysis_tables
 
     found = run.analyse(given.run)
-    _say(_json(found) if given.json else _tables(analysis_tables(found)))
+    _say(as_json(found) if given.json else tables_text(analysis_tables(found)))
 
 
 def _report(arguments: Sequence[str]) -> None:
@@ -259,37 +260,6 @@ def _report(arguments: Sequence[str]) -> None:
     from gridvit import run
 
     _say(run.report(given.run))
-
-
-def _json(ds: Any) -> str:
-    """A Dataset as strict JSON: numbers that are not finite become null."""
-    return json.dumps(_finite(ds.to_dict()), indent=2, default=str)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(v) for key, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    return None if isinstance(value, float) and not abs(value) < float("inf") else value
-
-
-def _tables(tables: Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]]) -> str:
-    return "\n\n".join(f"{title}\n{table(columns, rows)}" for title, (columns, rows) in tables.items())
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Columns as wide as their widest cell, the first to the left, the others to the right."""
-    cells = [[" ".join(str(cell).split()) for cell in row] for row in [columns, *rows]]
-    widths = [max(len(row[c]) for row in cells) for c in range(len(columns))]
-    lines = [
-        "  ".join(
-            cell.ljust(w) if c == 0 else cell.rjust(w)
-            for c, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    ]
-    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
 
 
 VERBS: dict[str, Verb] = {

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from gridvit.cli import main, table
+from gridvit.cli import main
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -188,7 +188,3 @@ def test_interrupt_and_go_on(tmp_path: Path, weather: Path) -> None:
     assert err.endswith("gridvit: interrupted; the same command goes on from the last finished epoch\n")
     assert not (tmp_path / "run/model.safetensors").exists()
     assert (tmp_path / "run/checkpoints/last.ckpt").exists()
-
-
-def test_table_is_aligned() -> None:
-    assert table(["a", "long"], [["bb", 1]]) == "a   long\n--  ----\nbb     1"

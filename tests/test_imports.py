@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "rollout": VALUES,
     "config": {"errors"},
     "parsing": {"errors", "config"},
+    "printing": set(),
     "physics": OPERATORS,
     "data": VALUES | {"config"},
     "nn": VALUES | {"rollout", "config"},

@@ -98,6 +98,9 @@ def test_burgers_in_two_dimensions(gridvit: Run) -> None:
     gridvit("train", "--data.path", "data.nc", "--model.patch", "[2,3]", *TINY, "--evaluation.leads", "2")
     scores = json.loads(gridvit("evaluate", "runs/run", "--json"))
     assert scores["coords"]["variable"]["data"] == ["u", "v"]
+    text = gridvit("evaluate", "runs/run")
+    assert "v: relative error (dimensionless), by lead" in text
+    assert "\ndamped persistence " in text
     gridvit("analyse", "runs/run")
     gridvit("report", "runs/run")
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import xarray as xr
 
-from gridvit.cli import main, table
+from gridvit.cli import main
+from gridvit.printing import table
 
 HERE = Path(__file__).parent
 RUN = Path("runs/demo")

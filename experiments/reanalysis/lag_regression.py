@@ -13,8 +13,8 @@ import sys
 import numpy as np
 
 from gridvit.analysis.baselines import Climatology
-from gridvit.cli import table
 from gridvit.data.fields import load
+from gridvit.printing import table
 
 LATITUDES, WAVES, HALF_WIDTH = (-50, -30, 0, 30, 50), (2, 4, 6, 8, 10), 15.0
 
