@@ -208,7 +208,8 @@ def _refuse_rotated(ds: Dataset, dims: Sequence[str]) -> None:
 def _plane(ds: Dataset, dims: Sequence[str]) -> dict[str, str]:
     """Z, Y and X by attribute or name, else the numeric coordinates in the order of the dimensions."""
     found = {role: _one(ds, role, dims) for role in ("Z", "Y", "X")}
-    space = {role: name for role, name in found.items() if name}
+    # An axis may be named z and say that it is Y: what it says counts, and it is one axis only.
+    space = {role: name for role, name in found.items() if name and ds[name].attrs.get("axis", role) == role}
     if not space:
         space = {d: d for d in dims if d in ds.coords and ds[d].dtype.kind in "fiu"}
     if not space:

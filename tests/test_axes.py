@@ -297,3 +297,16 @@ def test_coordinates_that_are_no_numbers_or_no_degrees_are_refused():
         find_axes(lonlat([-0.7, 0.7], np.arange(0, 360, 60.0), attrs=radians))
     with refusal("expected latitudes from -90 to 90, got -50 to 130: correct the coordinate"):
         Grid.from_dataset(lonlat([0.0, 100.0, 130.0], np.arange(0, 360, 60.0), attrs=(LATITUDE, LONGITUDE)))
+
+
+def test_an_axis_that_says_another_role_than_its_name_is_one_axis() -> None:
+    ds = xr.Dataset(
+        {"u": (("time", "z", "x"), np.zeros((3, 5, 7)))},
+        {
+            "z": ("z", np.arange(5.0), {"axis": "Y"}),
+            "x": ("x", np.arange(7.0), {"axis": "X"}),
+            "time": np.arange(3.0),
+        },
+    )
+    axes = find_axes(ds)
+    assert (axes.space, axes.time) == (("z", "x"), "time")
