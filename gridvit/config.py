@@ -172,11 +172,11 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class SimulateConfig:
-    """Trajectories of a PDE on a periodic plane.
+    """Trajectories of a PDE on a periodic plane, cells of width one unless lengths are given.
 
     Args:
         equation: "advection", "diffusion", "advection-diffusion" or "burgers".
-        parameters: coefficients of the equation by name, e.g. ``velocity: [1.0, 0.5]``.
+        parameters: coefficients of the equation by name, e.g. ``velocity: [1.0, 0.5]``; good ones where none are given.
         shape: cells along each axis (one or two axes).
         lengths: length of the domain along each axis; the number of cells where none are given.
         dt: time between stored frames.
@@ -185,7 +185,7 @@ class SimulateConfig:
         cutoff: cycles per domain at which the spectrum of the initial states falls to 1/e.
         seed: seed of the initial states.
         scheme: a named scheme of linear advection-diffusion, or a Runge-Kutta tableau for Burgers.
-        substeps: steps of the scheme between stored frames.
+        substeps: steps of the scheme between stored frames; 0 for as few as are stable.
     """
 
     equation: str = "advection-diffusion"
@@ -198,4 +198,4 @@ class SimulateConfig:
     cutoff: float = 4.0
     seed: int = 0
     scheme: str = ""
-    substeps: int = 1
+    substeps: int = 0

@@ -84,6 +84,10 @@ def explained(message: str, keys: Sequence[str]) -> InputError:
     text = " ".join(message.split())
     if ours := re.search(r"expected (.*?), got (.*): (.*)$", text):  # a dataclass refused its values
         return InputError(*ours.groups())
+    if missing := re.search(r"File does not exist: '([^']*)'", text):
+        return InputError("a configuration file", f"no file {missing[1]}", "check the path")
+    if needed := re.search(r"the following arguments are required: (.*)", text):
+        return InputError(f"the arguments {needed[1]}", "none", "add them, see --help")
     if unknown := _unknown_key(text):
         near = nearest(unknown, keys)
         hint = f"did you mean {near!r}?" if near else "see --help for the options"

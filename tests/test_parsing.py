@@ -103,7 +103,9 @@ def test_numbers_out_of_range(options: list[str], sentence: str) -> None:
 
 
 def test_missing_and_broken_files(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="File does not exist"):
+    with pytest.raises(
+        InputError, match="expected a configuration file, got no file .*none.yaml: check the path"
+    ):
         parse(RunConfig, ["--config", str(tmp_path / "none.yaml")])
     (tmp_path / "c.yaml").write_text("model: [1\n")
     with pytest.raises(InputError, match="Problems parsing config"):

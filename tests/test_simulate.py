@@ -160,7 +160,7 @@ def test_the_dataset_speaks_cf_and_repeats_itself() -> None:
         ),
         (replace(LINEAR, scheme="laxwendroff"), "got 'laxwendroff': use 'lax-wendroff'"),
         (
-            replace(LINEAR, scheme="upwind", dt=10.0),
+            replace(LINEAR, scheme="upwind", dt=10.0, substeps=1),
             # 1 / (0.3 / 1 + 0.2 / 0.5 + 2 * 0.05 / 1^2 + 2 * 0.02 / 0.5^2)
             "expected a step of upwind up to 1.042, where it is stable, got 10: take at least 10 substeps",
         ),
@@ -169,17 +169,33 @@ def test_the_dataset_speaks_cf_and_repeats_itself() -> None:
             "a step of ftcs up to 0, where it is stable, got 0.4: choose another scheme",
         ),
         (
-            replace(BURGERS, dt=50.0, steps=9),
+            replace(BURGERS, dt=50.0, steps=9, substeps=1),
             "expected a solution that stays finite, got one that blew up: take more",
         ),
         (replace(LINEAR, steps=0), "expected at least one step and one sample, got 0 and 3: ask for more"),
-        (replace(LINEAR, substeps=0), "expected at least one substep, got 0: leave it out for one"),
+        (replace(LINEAR, substeps=-1), "expected at least one substep, got -1: leave it out for one"),
         (replace(LINEAR, cutoff=5.0), "up to 3.5 cycles per domain"),
     ],
 )
 def test_bad_simulations_are_refused(config: SimulateConfig, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         simulate(config)
+
+
+@pytest.mark.parametrize("equation", ["advection", "diffusion", "advection-diffusion", "burgers"])
+@pytest.mark.parametrize("shape", [(24,), (8, 12)])
+def test_an_equation_alone_is_enough(equation: str, shape: tuple[int, ...]) -> None:
+    ds = simulate(SimulateConfig(equation=equation, shape=shape, steps=3, samples=2, cutoff=2.0))
+    first, second = ds["u"].isel(time=0), ds["u"].isel(time=1)
+    assert 0.01 < float(((second - first) ** 2).mean() ** 0.5) < 1  # something moves, and nothing blows up
+
+
+def test_substeps_are_as_few_as_are_stable() -> None:
+    # upwind at a = 2, h = 1, D = 0 is stable up to dt = 1 / 2
+    config = SimulateConfig(equation="advection", parameters={"velocity": [2.0]}, shape=(24,), scheme="upwind",
+                            steps=1, samples=1, cutoff=2.0)  # fmt: skip
+    for dt, substeps in ((0.5, 1), (0.51, 2), (1.0, 2), (2.6, 6)):
+        assert simulate(replace(config, dt=dt)).attrs["gridvit_substeps"] == substeps
 
 
 @pytest.mark.parametrize("suffix", [".nc", ".zarr"])
