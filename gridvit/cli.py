@@ -147,24 +147,38 @@ def _simulate(arguments: Sequence[str]) -> None:
 
 
 def _check(arguments: Sequence[str]) -> None:
-    options = {
-        "file": {"type": str, "help": "a NetCDF file or a Zarr store"},
-        "--variables": {
-            "type": tuple[str, ...],
-            "default": (),
-            "help": "variables to look at, e.g. [t2m,msl]",
-        },
-        "--periodic": {
-            "type": dict[str, bool],
-            "default": {},
-            "help": 'axes stated periodic, e.g. {"x": true}',
-        },
-    }
-    given = _parsed("check", "What gridvit sees in a file.", {**options, **JSON}, arguments)
+    from gridvit.config import DataConfig, RunConfig
+    from gridvit.parsing import parse
+
+    prog = "gridvit check FILE [--config CONFIG] [--json]"
+    text = (
+        "What gridvit sees in a file, whether it can be used, after which choice, and what a run would cost."
+    )
+    if _helped(DataConfig, prog, text, arguments):
+        return
+    rest = list(arguments)
+    as_json = _flag(rest, "--json")
+    if not rest or rest[0].startswith("-"):
+        raise InputError("a file to check", rest[0] if rest else "none", "gridvit check FILE")
+    path = rest.pop(0)
+    costs = any(part.partition("=")[0] == "--config" for part in rest)
+    config = parse(RunConfig, [_of_data(part) for part in rest] if costs else [], prog)
+    data = config.data if costs else parse(DataConfig, rest, prog, also=("json",))
     from gridvit import run
 
-    found = run.check(given.file, given.variables, given.periodic)
-    _say(json.dumps(found, indent=2) if given.json else _checked(found))
+    try:
+        found = run.check(path, data=data, config=config if costs else None)
+    except InputError as error:
+        if as_json:
+            _say(json.dumps(run.refused(path, error), indent=2))
+        raise
+    _say(json.dumps(found, indent=2) if as_json else _checked(found))
+
+
+def _of_data(part: str) -> str:
+    """``--select`` as the option of a run that it is."""
+    own = part.startswith("--") and "." not in part.partition("=")[0] and not part.startswith("--config")
+    return f"--data.{part[2:]}" if own else part
 
 
 def _checked(found: dict[str, Any]) -> str:
@@ -174,17 +188,29 @@ def _checked(found: dict[str, Any]) -> str:
         for v in found["variables"]
     ]
     time = found["time"]
+    choices = ", ".join(f"{name}: {json.dumps(value)}" for name, value in found["choices"].items())
     return "\n".join(
         [
-            f"{found['path']}: usable",
+            f"{found['path']}: usable" + (f" with {choices}" if choices else ""),
             f"{found['grid']['description']}; {found['samples']} sample(s)",
             f"{time['steps']} times, {time['first']} to {time['last']}, every {time['step']}",
+            *_estimated(found.get("estimate")),
             "",
             table(["axis", "in the file", "cells", "centres", "periodic", "patch sizes up to 16"], axes),
             "",
             table(["variable", "units", "min", "area mean", "max"], numbers),
         ]
     )
+
+
+def _estimated(estimate: dict[str, Any] | None) -> list[str]:
+    if estimate is None:
+        return []
+    memory = ", ".join(f"{name} {size:g}" for name, size in estimate["memory_mib"].items())
+    return [
+        f"{estimate['tokens']} tokens, {estimate['parameters']} parameters, {estimate['training_pairs']} pairs",
+        f"about {estimate['seconds_an_epoch']:.3g} s an epoch on this machine's CPU; memory in MiB: {memory}",
+    ]
 
 
 def _axis_row(axis: dict[str, Any]) -> list[Any]:
@@ -221,7 +247,7 @@ def _train(arguments: Sequence[str]) -> None:
 def _forecast(arguments: Sequence[str]) -> None:
     options = {
         **RUN,
-        "file": {"type": str, "help": "NetCDF file or Zarr store with the initial states"},
+        "file": {"type": str, "help": "file or store with the initial states"},
         "--steps": {"type": int, "default": 4, "help": "model steps to forecast"},
         "--init": {
             "type": str,

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from gridvit.errors import InputError
 
-Bounds = tuple[int | float, int | float]
+Bounds = tuple[int | float | str, int | float | str]
 
 
 def _require(config: Any, least: int, *names: str) -> None:
@@ -27,19 +27,25 @@ def _require(config: Any, least: int, *names: str) -> None:
 class Split:
     """Which part of the data trains, validates and tests.
 
-    Whole numbers are step (or sample) indices ``[first, last)``, fractions are shares of the axis.
+    Whole numbers are step (or sample) indices ``[first, last)``, fractions are shares of the axis, dates such as
+    "1981-01" or "2010-06-30" are the first and the last of the part, the whole of the month or day included.
 
     Args:
         along: split by time, by sample, or ("auto") by sample where there is more than one, else by time.
         train: first and last of the training part.
         validate: first and last of the validation part.
         test: first and last of the test part.
+        gap: steps left out between parts that follow each other in time.
     """
 
     along: Literal["auto", "time", "sample"] = "auto"
     train: Bounds = (0.0, 0.7)
     validate: Bounds = (0.7, 0.85)
     test: Bounds = (0.85, 1.0)
+    gap: int = 0
+
+    def __post_init__(self) -> None:
+        _require(self, 0, "gap")
 
 
 @dataclass(frozen=True)
@@ -47,16 +53,28 @@ class DataConfig:
     """Where the fields come from.
 
     Args:
-        path: a NetCDF file or a Zarr store.
+        path: a NetCDF, GRIB, HDF5 or MATLAB file, a Zarr store, or a pattern with * of files to join along time.
+        files: further files to join to it along time.
+        group: which group of the file, or which type of level of a GRIB file.
         variables: names to learn; all gridded variables that move in time where none are named.
         periodic: axes stated to be periodic or not, by name, where the file does not say.
+        select: one entry along further dimensions, e.g. {level: 500, number: 0}.
+        stack: further dimensions whose entries become channels, t_500, t_850, ...
+        irregular: uneven times are refused, cut to the longest even stretch, counted in frames, or taken as months.
+        calendar: calendar in which to read the dates of files that state different ones.
         stride: one model step is this many file steps.
         split: which part trains, validates and tests.
     """
 
     path: str = ""
+    files: tuple[str, ...] = ()
+    group: str = ""
     variables: tuple[str, ...] = ()
     periodic: dict[str, bool] = field(default_factory=dict)
+    select: dict[str, int | float | str] = field(default_factory=dict)
+    stack: tuple[str, ...] = ()
+    irregular: Literal["refuse", "longest", "frames", "months"] = "refuse"
+    calendar: Literal["", "standard", "proleptic_gregorian", "noleap", "360_day", "julian"] = ""
     stride: int = 1
     split: Split = field(default_factory=Split)
 

@@ -27,8 +27,16 @@ def parser_of(kind: type, prog: str, description: str = "") -> ArgumentParser:
     return parser
 
 
-def parse(kind: type[T], arguments: Sequence[str], prog: str = "gridvit", description: str = "") -> T:
+def parse(
+    kind: type[T],
+    arguments: Sequence[str],
+    prog: str = "gridvit",
+    description: str = "",
+    also: Sequence[str] = (),
+) -> T:
     """The dataclass ``kind`` filled from ``arguments``, e.g. ``["--config", "a.yaml", "--model.depth", "6"]``.
+
+    ``also`` are options of the verb that a wrong one may have meant.
 
     Raises:
         InputError: an unknown key (the nearest right one is named), a value of the wrong type, no such file.
@@ -37,7 +45,7 @@ def parse(kind: type[T], arguments: Sequence[str], prog: str = "gridvit", descri
     try:
         return _built(kind, parser.instantiate(parser.parse_args(list(arguments))))
     except (ArgumentError, TypeError, ValueError) as error:
-        raise explained(str(error), keys_of(kind)) from None
+        raise explained(str(error), [*keys_of(kind), *also]) from None
 
 
 def load_config(kind: type[T], path: Path) -> T:

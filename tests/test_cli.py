@@ -186,3 +186,44 @@ def test_interrupt_and_go_on(tmp_path: Path, weather: Path) -> None:
     assert err.endswith("gridvit: interrupted; the same command goes on from the last finished epoch\n")
     assert not (tmp_path / "run/model.safetensors").exists()
     assert (tmp_path / "run/checkpoints/last.ckpt").exists()
+
+
+def test_check_with_a_config_estimates_what_a_run_costs(
+    capsys: pytest.CaptureFixture[str], weather: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "model: {patch: [2, 3], width: 32, depth: 1, heads: 2}\ntraining: {batch_size: 4}\n"
+    )
+    status, out, err = run(capsys, "check", str(weather), "--config", str(tmp_path / "c.yaml"), "--json")
+    assert status == 0, err
+    cost = json.loads(out)["estimate"]
+    # 7 latitudes in patches of 2 and 12 longitudes of 3; 28 training times in batches of 4 pairs
+    assert (cost["tokens"], cost["training_pairs"], cost["batches_an_epoch"]) == (16, 27, 7)
+    assert cost["seconds_an_epoch"] == pytest.approx(7 * cost["seconds_a_batch"])
+    assert "s an epoch" in run(capsys, "check", str(weather), "--config", str(tmp_path / "c.yaml"))[1]
+
+
+def test_check_refused_is_json_too(capsys: pytest.CaptureFixture[str], weather: Path) -> None:
+    status, out, err = run(capsys, "check", str(weather), "--select", '{"level": 500}', "--json")
+    found = json.loads(out)
+    assert (status, found["usable"], err) == (2, False, f"gridvit: {found['reason']}\n")
+    assert "expected select along one of time (40), lat (7), lon (12), got 'level'" in err
+    assert "irregular to be one of 'refuse'" in run(capsys, "check", str(weather), "--irregular", "x")[2]
+
+
+def test_a_chosen_level_goes_through_train_and_forecast(
+    capsys: pytest.CaptureFixture[str], weather: Path, tmp_path: Path
+) -> None:
+    with xr.open_dataset(weather) as ds:
+        levels = xr.concat([ds, 2 * ds], xr.Variable("level", [850, 500])).assign_coords(level=[850, 500])
+        levels.to_netcdf(tmp_path / "levels.nc")
+    path, root = str(tmp_path / "levels.nc"), str(tmp_path)
+    tiny = ["--model.patch", "[2,3]", "--model.width", "32", "--model.depth", "1", "--model.heads", "2"]
+    choice = ["--data.stack", "[level]", "--training.epochs", "1"]
+    status, _, err = run(capsys, "train", "--data.path", path, "--root", root, *tiny, *choice)
+    assert status == 0, err
+    out = str(tmp_path / "f.nc")
+    assert run(capsys, "forecast", f"{root}/run", path, "--steps", "2", "--out", out)[0] == 0
+    with xr.open_dataset(out, decode_timedelta=False) as forecast:
+        assert set(forecast.data_vars) == {"msl_850", "msl_500"}
+        assert forecast["msl_500"].dims == ("init_time", "lead", "lat", "lon")

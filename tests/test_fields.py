@@ -125,7 +125,7 @@ def with_value(value: float) -> xr.Dataset:
         ),
         (with_value(-np.inf), 1, "got 0.26 % infinite in 'u'"),
         (with_value(1e300), 1, "got 0.26 % infinite in 'u'"),
-        (make(1), 1, "at least two time steps along 'time', got 1: give a longer file"),
+        (make(1), 1, "at least two time steps along 'time', got 1: join several files"),
         (
             make().isel(time=[0, 1, 2, 4, 5]),
             1,

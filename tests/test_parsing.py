@@ -121,3 +121,13 @@ def test_keys_and_nearest() -> None:
     assert {"name", "model", "model.depth", "data.split.train"} <= set(keys)
     assert nearest("training.epoch", keys) == "training.epochs"
     assert nearest("zzz", keys) is None
+
+
+def test_dates_and_choices_survive_a_file(tmp_path: Path) -> None:
+    text = "data: {split: {train: [1980-01-01, 1999-12]}, select: {plev: 500.5, member: r1}, stack: [level]}"
+    (tmp_path / "c.yaml").write_text(text)
+    config = parse(RunConfig, ["--config", str(tmp_path / "c.yaml")])
+    assert config.data.split.train == ("1980-01-01", "1999-12")
+    assert config.data.select == {"plev": 500.5, "member": "r1"}
+    save_config(config, tmp_path / "again.yaml")
+    assert load_config(RunConfig, tmp_path / "again.yaml") == config

@@ -116,7 +116,10 @@ def test_epoch_seconds_by_hand() -> None:
 @pytest.mark.parametrize(
     ("times", "sentence"),
     [
-        (dates("2001-01-01"), "at least two time steps along 'time', got 1: give a longer file"),
+        (
+            dates("2001-01-01"),
+            "at least two time steps along 'time', got 1: join several files",
+        ),
         (
             dates("2001-01-01", "2001-01-02", "2001-01-02"),
             "times that ascend along 'time', got 2001-01-02T00:00:00 at index 2, which is repeated: sort",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
+import cftime
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -154,3 +156,67 @@ def test_windows_that_do_not_fit_are_refused(steps: int) -> None:
         InputError, match=f"from 1 to 4 steps in a window of 5 times, got {steps}: take fewer steps"
     ):
         windows(make(2, 5), steps)
+
+
+def dated(start: str, times: int, hours: int = 24) -> Fields:
+    """``make`` with dates."""
+    days = np.datetime64(start, "ns") + np.arange(times) * np.timedelta64(hours, "h")
+    return replace(make(1, times), times=days, step=TimeStep(3600.0 * hours))
+
+
+def test_dates_bound_a_part_with_both_ends_in_it() -> None:
+    split = Split(
+        train=("2000-01", "2001-06"), validate=("2001-07-01", "2001-12-30"), test=("2002-01", "2002-12")
+    )
+    _, parts = resolve(split, dated("2000-01-01", 366 + 365 + 300))
+    assert parts == {"train": slice(0, 547), "validate": slice(547, 730), "test": slice(731, 1031)}
+
+
+def test_dates_of_any_calendar_and_hours() -> None:
+    days = np.array([cftime.Datetime360Day(2001, 2, d) for d in range(1, 31)])
+    fields = replace(make(1, 30), times=days, step=TimeStep(86400.0))
+    split = Split(
+        train=("2001-02-01", "2001-02-10"),
+        validate=("2001-02-11", "2001-02-20"),
+        test=("2001-02-21", "2001-12"),
+    )
+    assert resolve(split, fields)[1]["test"] == slice(20, 30)
+    split = Split(
+        train=("2001-01-01", "2001-01-02T05"), validate=("2001-01-02T06", "2001-01-02"), test=(8, 10)
+    )
+    assert resolve(split, dated("2001-01-01", 10, 6))[1]["train"] == slice(0, 5)
+
+
+def test_a_gap_is_taken_from_the_later_part() -> None:
+    _, parts = resolve(Split(gap=3), make(1, 100))
+    assert parts == {"train": slice(0, 70), "validate": slice(73, 85), "test": slice(88, 100)}
+    _, parts = resolve(Split(train=(0, 10), validate=(12, 20), test=(30, 40), gap=3), make(1, 40))
+    assert parts == {"train": slice(0, 10), "validate": slice(13, 20), "test": slice(30, 40)}
+    with pytest.raises(InputError, match="at least 2 times in the validate part"):
+        resolve(Split(gap=15), make(1, 100))
+
+
+@pytest.mark.parametrize(
+    ("fields", "train", "sentence"),
+    [
+        (
+            make(1, 20),
+            ("2001", "2002"),
+            "two dates, or none, for the train part .* got 2001 to 2002 along time",
+        ),
+        (dated("2001-01-01", 20), ("2001-01", 0.5), "two dates, or none, for the train part"),
+        (
+            dated("2001-01-01", 20),
+            ("1.1.2001", "2002"),
+            "like 1981, 1981-06 or 1981-06-30T12, got '1.1.2001'",
+        ),
+        (
+            dated("2001-01-01", 20),
+            ("1999-01", "2000-12"),
+            "ascending bounds of the train part within the 20 steps",
+        ),
+    ],
+)
+def test_bad_dates_are_refused(fields: Fields, train: tuple, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        resolve(Split(train=train), fields)

@@ -1,5 +1,6 @@
 """Fields from files: opened, standardised, split and measured; trajectories are in ``data.simulate``."""
 
+from gridvit.data.choices import open_chosen
 from gridvit.data.fields import Fields, Variable, load
 from gridvit.data.layout import Layout
 from gridvit.data.normalise import Statistics, compute
@@ -15,6 +16,7 @@ __all__ = [
     "Variable",
     "compute",
     "load",
+    "open_chosen",
     "open_dataset",
     "partition",
     "resolve",

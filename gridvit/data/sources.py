@@ -1,88 +1,206 @@
-"""Files in: opened by what they contain, and brought to one standard layout, both lazily."""
+"""Files in: opened lazily by what they contain, not by their name."""
 
 from __future__ import annotations
 
-import difflib
+import glob
 import json
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import netCDF4
 import xarray as xr
 from scipy.io import netcdf_file
 
-from gridvit.axes import Axes, find_axes
-from gridvit.data.layout import Axis, Layout, Squeezed
+from gridvit.data.calendars import decoded
+from gridvit.data.grib import open_grib
+from gridvit.data.hdf5 import is_netcdf, open_hdf5
+from gridvit.data.joined import join
+from gridvit.data.matlab import open_matlab
+from gridvit.data.standard import standardise
 from gridvit.errors import InputError
-from gridvit.grid import Grid
+
+__all__ = ["open_dataset", "standardise"]
 
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 CLASSIC = (b"CDF\x01", b"CDF\x02")
-MAGIC = {b"CDF": "netcdf4", b"\x89HDF\r\n\x1a\n": "netcdf4"}
-KNOWN_OTHERS = {b"GRIB": "a GRIB file", b"PK\x03\x04": "a ZIP archive", b"MATLAB": "a MATLAB file"}
-TRAJECTORIES = ("sample", "samples", "trajectory")
-CONVERT = "convert it to NetCDF or Zarr first"
+HDF5 = b"\x89HDF\r\n\x1a\n"
+WANTED = "a NetCDF, HDF5, GRIB or MATLAB file or a Zarr store"
+Source = str | os.PathLike[str]
 
 
-def open_dataset(path: str | os.PathLike[str]) -> xr.Dataset:
-    """Open a NetCDF file or a Zarr store (v2 or v3) lazily; its content decides which it is, not its name.
+def open_dataset(path: Source | Sequence[Source], group: str = "", calendar: str = "") -> xr.Dataset:
+    """Open files lazily; their content decides what they are, not their name.
 
-    Dates are decoded (cftime where NumPy's range or calendar does not reach), time differences are left as
-    numbers.
+    NetCDF 3 and 4, Zarr 2 and 3 (also zipped, or at an address such as ``s3://...``), GRIB, MATLAB, and HDF5 in
+    the layouts of PDEBench, The Well, pyro2 and py-pde. Several files, given as a list or a pattern with ``*``,
+    are joined along time. Dates are decoded (cftime where NumPy's range or calendar does not reach, months by
+    the calendar), time differences are left as numbers.
+
+    Args:
+        path: a file, a store, an address, a pattern or a list of them.
+        group: which group of a NetCDF file or Zarr store, which type of level of a GRIB file.
+        calendar: in which to read the dates of files that state different ones.
 
     Raises:
-        InputError: nothing at ``path``, another format, a truncated or damaged file, times that no calendar
-            explains.
+        InputError: nothing at ``path``, another format, a truncated or damaged file, no such group, times that
+            no calendar explains, files that do not fit together.
     """
-    path = Path(path).expanduser()
-    options = _engine(path)
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    found = [match for each in paths for match in _matches(os.fspath(each))]
+    if len(found) == 1:
+        return _open(found[0], group)
+    with ExitStack() as files:  # closes what was opened where one of them is refused
+        parts = [files.enter_context(_open(each, group)) for each in found]
+        whole = join(parts, found, calendar)
+        whole.set_close(files.pop_all().close)
+    return whole
+
+
+def _matches(path: str) -> list[str]:
+    """The files that a pattern names, in the order of their names."""
+    path = os.path.expanduser(path)
+    if not any(mark in path for mark in "*?[") or os.path.exists(path):
+        return [path]
+    found = sorted(glob.glob(path))
+    if not found:
+        raise InputError(WANTED, f"{path}, which fits no file", "check the pattern")
+    return found
+
+
+def _open(name: str, group: str) -> xr.Dataset:
+    if "://" in name:
+        return _with_xarray(name, {"engine": "zarr", **({"group": group} if group else {})})
+    path = Path(name)
     try:
-        with warnings.catch_warnings():
-            # xarray announces that dates beyond NumPy's range become cftime dates: both are first class here.
-            warnings.simplefilter("ignore", xr.SerializationWarning)
-            return xr.open_dataset(path, chunks={}, decode_timedelta=False, **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _explained(path, error) from error
+        return _by_content(path, group)
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, InputError):
+            raise
+        raise _explained(str(path), error) from error
 
 
-def _explained(path: Path, error: Exception) -> InputError:
-    units = re.search(r"time units '([^']*)'", str(error))
-    if units:
-        return InputError(
-            "times that can be read as dates",
-            f"units {units[1]!r} in {path}",
-            "rewrite them as hours or days since a date of the file's calendar",
+def _by_content(path: Path, group: str) -> xr.Dataset:
+    if path.is_dir():
+        return _zarr(path, group)
+    if not path.is_file():
+        raise InputError(WANTED, f"{path}, where there is nothing", "check the path")
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start[:4] == b"GRIB":
+        return open_grib(path, group)
+    if start[:4] == b"PK\x03\x04":
+        return _zipped(path, group)
+    if start[:6] == b"MATLAB":
+        return open_matlab(path)
+    if start[:8] == HDF5 and not is_netcdf(path):
+        return open_hdf5(path)
+    if start[:4] in CLASSIC:
+        _refuse_truncated(path)
+    if start[:3] == b"CDF" or start[:8] == HDF5:
+        return _netcdf(path, group)
+    raise InputError(WANTED, f"{path}, which is {_other(start)}", "convert it to NetCDF or Zarr first")
+
+
+def _netcdf(path: Path, group: str) -> xr.Dataset:
+    gridded = _groups(path)
+    if group and group.strip("/") not in gridded:
+        raise InputError(f"one of the groups {_some(list(gridded))}", f"{group!r} in {path}", "name one")
+    fit = [name for name, ok in gridded.items() if ok]
+    if not group and gridded and not gridded[""]:
+        if not fit:
+            raise InputError(
+                "a variable on a grid in some group",
+                f"none in the {len(gridded) - 1} groups of {path}",
+                "give a file of gridded fields; profiles and tracks are none",
+            )
+        raise InputError(
+            "fields in the file's root", f"none in {path}", f"choose a group with group: {fit[0]}"
         )
+    ds = _with_xarray(path, {"engine": "netcdf4", **({"group": group} if group else {})})
+    return _unwritten_missing(ds)
+
+
+def _unwritten_missing(ds: xr.Dataset) -> xr.Dataset:
+    """NaN where a variable that states no fill value holds NetCDF's own, that of cells never written."""
+    for name, array in ds.data_vars.items():
+        stated = {"_FillValue", "missing_value"} & {*array.encoding, *array.attrs}
+        if not stated and array.dtype.kind == "f" and array.ndim > 1:
+            filled = array.dtype.type(netCDF4.default_fillvals["f4"])
+            masked = array.where(array != filled).assign_attrs(array.attrs)
+            masked.encoding = array.encoding
+            ds[name] = masked
+    return ds
+
+
+def _groups(path: Path) -> dict[str, bool]:
+    """Every group, and whether it holds numbers along two dimensions; nothing for a file without groups."""
+    with netCDF4.Dataset(path) as file:
+        return {group.path.strip("/"): _gridded(group) for group in _walk(file)} if file.groups else {}
+
+
+def _walk(group: Any) -> list[Any]:
+    return [group, *(inner for each in group.groups.values() for inner in _walk(each))]
+
+
+def _gridded(group: Any) -> bool:
+    return any(v.ndim > 1 and getattr(v.dtype, "kind", "O") in "fiu" for v in group.variables.values())
+
+
+def _zarr(path: Path, group: str) -> xr.Dataset:
+    if not any((path / mark).exists() for mark in ZARR_MARKS):
+        got = f"the folder {path} without zarr.json or .zgroup"
+        raise InputError(WANTED, got, "give the store itself")
+    inner = path / group
+    if not any((inner / mark).exists() for mark in ZARR_MARKS):
+        raise InputError("a group of the Zarr store", f"{group!r} in {path}", "name another group")
+    options = {"group": group} if group else {}
+    return _with_xarray(path, {"engine": "zarr", "consolidated": _consolidated(inner), **options})
+
+
+def _zipped(path: Path, group: str) -> xr.Dataset:
+    """A Zarr store in a ZIP archive, at its top or in a folder of its own."""
+    from zarr.storage import ZipStore
+
+    names = zipfile.ZipFile(path).namelist()
+    marked = [name for name in names if name.rpartition("/")[2] in ZARR_MARKS]
+    if not marked:
+        raise InputError(WANTED, f"{path}, which is a ZIP archive", "unpack it and give the file inside")
+    top = min((name.rpartition("/")[0] for name in marked), key=len)
+    version = 3 if f"{top}/zarr.json".lstrip("/") in names else 2
+    inner = "/".join(part for part in (top, group) if part)
+    options = {"engine": "zarr", "zarr_format": version, "consolidated": False}
+    return _with_xarray(ZipStore(path, mode="r"), {**options, **({"group": inner} if inner else {})})
+
+
+def _with_xarray(source: Any, options: dict[str, Any]) -> xr.Dataset:
+    with warnings.catch_warnings():
+        # xarray announces that dates beyond NumPy's range become cftime dates: both are first class here.
+        warnings.simplefilter("ignore", xr.SerializationWarning)
+        options = {"chunks": {}, "decode_timedelta": False, **options}
+        try:
+            return xr.open_dataset(source, **options)
+        except ValueError as error:
+            if not re.search(r"time units '([^']*)'", str(error)):
+                raise
+            raw = xr.open_dataset(source, **options, decode_times=False)
+            ds = decoded(raw.copy(), str(source))
+            ds.set_close(raw.close)
+            return ds
+
+
+def _explained(path: str, error: Exception) -> InputError:
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return InputError(
         "a readable NetCDF file or Zarr store",
         f"{path}, which fails with {reason!r}",
         "download or write it again",
     )
-
-
-def _engine(path: Path) -> dict[str, Any]:
-    """What xarray needs to know to open ``path``."""
-    wanted = "a NetCDF file or a Zarr store"
-    if path.is_dir():
-        if not any((path / mark).exists() for mark in ZARR_MARKS):
-            raise InputError(
-                wanted, f"the folder {path} without zarr.json or .zgroup", "give the store itself"
-            )
-        return {"engine": "zarr", "consolidated": _consolidated(path)}
-    if not path.is_file():
-        raise InputError(wanted, f"{path}, where there is nothing", "check the path")
-    with path.open("rb") as file:
-        start = file.read(8)
-    if start[:4] in CLASSIC:
-        _refuse_truncated(path)
-    for magic, engine in MAGIC.items():
-        if start.startswith(magic):
-            return {"engine": engine}
-    raise InputError(wanted, f"{path}, which is {_other(start)}", CONVERT)
 
 
 def _consolidated(store: Path) -> bool:
@@ -96,12 +214,14 @@ def _consolidated(store: Path) -> bool:
 
 
 def _other(start: bytes) -> str:
-    for magic, what in KNOWN_OTHERS.items():
-        if start.startswith(magic):
-            return what
     if not start:
         return "empty"
     return "a text file" if all(32 <= b < 127 or b in b"\t\r\n" for b in start) else "of another format"
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(name or "/" for name in names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown or "none"
 
 
 def _refuse_truncated(path: Path) -> None:
@@ -112,141 +232,3 @@ def _refuse_truncated(path: Path) -> None:
         raise InputError(
             "a complete NetCDF file", f"{path}, which is truncated", "download or write it again"
         ) from error
-
-
-def standardise(
-    ds: xr.Dataset, variables: Sequence[str] | None = None, periodic: Mapping[str, bool] | None = None
-) -> tuple[xr.Dataset, Grid, Layout]:
-    """The gridded variables as (sample?, time, *grid.names), latitude and longitude (in [0, 360)) ascending.
-
-    A repeated seam column and dimensions of size one are dropped; nothing is read and no value is changed,
-    and ``layout.restore`` undoes it exactly.
-
-    Args:
-        ds: a dataset with CF attributes, or honest names, on its axes.
-        variables: which to keep, in this order; all gridded ones that move in time where none are named.
-        periodic: axes stated to be periodic or not, by the file's names or "latitude" and "longitude", where
-            the file does not say.
-
-    Raises:
-        InputError: no time axis, axes that cannot be told, an unknown variable, one that is not on the grid
-            or does not move in time, one with a further dimension of more than one entry.
-    """
-    ds = _selected(ds, tuple(variables or ()))
-    stated = _by_dimension(periodic, find_axes(ds)) if periodic else None
-    axes = find_axes(ds, stated)
-    if axes.time is None:
-        raise InputError(
-            "a time axis", f"dimensions {_listed(ds.sizes)}", "give a file with times along one dimension"
-        )
-    names = _moving(ds, axes) if not variables else list(dict.fromkeys(variables))
-    sample = _sample(ds, names, axes)
-    for name in names:
-        _refuse_unfit(name, ds[name], {axes.time, *axes.space}, {sample} if sample else set())
-    grid = Grid.from_dataset(ds, stated)
-    layout = _layout(ds, names, axes, grid, sample)
-    return _arranged(ds, axes, grid, layout), grid, layout
-
-
-def _by_dimension(periodic: Mapping[str, bool], axes: Axes) -> dict[str, bool]:
-    inside = dict(zip(("latitude", "longitude"), axes.space, strict=True)) if axes.kind == "sphere" else {}
-    return {name if name in axes.space else inside.get(name, name): wraps for name, wraps in periodic.items()}
-
-
-def _arranged(ds: xr.Dataset, axes: Axes, grid: Grid, layout: Layout) -> xr.Dataset:
-    """The data variables alone, in internal order, with the coordinates of grid, time and samples."""
-    kept = ds[list(layout.dims)].squeeze([s.name for s in layout.squeezed], drop=True)
-    kept = kept.isel(axes.order(ds)).reset_coords(drop=True)
-    kept = kept.drop_vars(list(kept.coords))
-    renamed = {layout.time: "time", **dict(zip(axes.space, grid.names, strict=True))}
-    renamed |= {layout.sample: "sample"} if layout.sample else {}
-    kept = kept.rename_dims({old: new for old, new in renamed.items() if old != new})
-    coords: dict[str, Any] = {"time": _along(ds[layout.time_coordinate], "time")}
-    if layout.sample in ds.coords:
-        coords["sample"] = _along(ds[layout.sample], "sample")
-    leading = ("sample", "time") if layout.sample else ("time",)
-    return kept.transpose(*leading, *grid.names).assign_coords({**coords, **grid.coords()})
-
-
-def _along(coordinate: xr.DataArray, dim: str) -> xr.Variable:
-    """The coordinate as an index along ``dim``, with the encoding that writes its dates as the file did."""
-    encoding = {key: coordinate.encoding[key] for key in ("units", "calendar") if key in coordinate.encoding}
-    return xr.Variable((dim,), coordinate.values, coordinate.attrs, encoding)
-
-
-def _selected(ds: xr.Dataset, variables: tuple[str, ...]) -> xr.Dataset:
-    """The named variables with the cell bounds of their coordinates; axes of others cannot disturb."""
-    if not variables:
-        return ds
-    offered = [str(n) for n, v in ds.data_vars.items() if v.ndim > 1 and v.dtype.kind in "fiu"]
-    for name in variables:
-        if name not in ds.data_vars:
-            _refuse_unknown(name, offered)
-    chosen = ds[list(dict.fromkeys(variables))]
-    bounds = [c.attrs.get("bounds", c.encoding.get("bounds")) for c in chosen.coords.values()]
-    return chosen.assign({b: ds[b] for b in bounds if b in ds.variables})
-
-
-def _moving(ds: xr.Dataset, axes: Axes) -> list[str]:
-    """All variables that are numbers on the grid and in time."""
-    needed = {axes.time, *axes.space}
-    names = [str(n) for n, v in ds.data_vars.items() if needed <= set(v.dims) and v.dtype.kind in "fiu"]
-    if not names:
-        shown = "; ".join(f"{n}({', '.join(map(str, v.dims))})" for n, v in ds.data_vars.items()) or "none"
-        raise InputError(
-            f"a variable along {_listed(sorted(map(str, needed)))}", shown, "check the file's dimensions"
-        )
-    return names
-
-
-def _sample(ds: xr.Dataset, names: list[str], axes: Axes) -> str | None:
-    """The dimension of independent trajectories; members of an ensemble share their weather and are none."""
-    if axes.sample is None or not any(axes.sample in ds[name].dims for name in names):
-        return None
-    if axes.sample.lower() not in TRAJECTORIES and ds.sizes[axes.sample] > 1:
-        raise InputError(
-            "variables along time and space alone",
-            f"{ds.sizes[axes.sample]} members along {axes.sample!r}",
-            f"select one (ds.isel({axes.sample}=0)), or rename it to 'sample' if they are independent runs",
-        )
-    return axes.sample if axes.sample.lower() in TRAJECTORIES else None
-
-
-def _refuse_unknown(name: str, offered: list[str]) -> None:
-    lower = {known.lower(): known for known in offered}
-    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
-    advice = f"did you mean {lower[near[0]]!r}?" if near else "choose one of them"
-    raise InputError(f"one of the variables {_listed(offered)}", repr(name), advice)
-
-
-def _refuse_unfit(name: str, array: xr.DataArray, needed: set[Any], sample: set[str]) -> None:
-    """Refuse what is no number, lacks a dimension, or has a further one of more than one entry."""
-    lacking = sorted(str(dim) for dim in (needed | sample) - set(array.dims))
-    if lacking or array.dtype.kind not in "fiu":
-        got = f"{name!r} without {_listed(lacking)}" if lacking else f"{name!r} of type {array.dtype}"
-        raise InputError("variables that are numbers on the grid at every time", got, "leave it out")
-    for dim, size in array.sizes.items():
-        if dim not in needed | sample and size > 1:
-            raise InputError(
-                "variables along time and space alone",
-                f"{name!r} with {size} entries along {str(dim)!r}",
-                f"select one of them first (ds.isel({dim}=0)), or name other variables",
-            )
-
-
-def _layout(ds: xr.Dataset, names: list[str], axes: Axes, grid: Grid, sample: str | None) -> Layout:
-    """What ``restore`` needs."""
-    dims = {name: tuple(map(str, ds[name].dims)) for name in names}
-    order = axes.order(ds)
-    found = (
-        Axis.of(ds[coordinate], name, order[dim])
-        for dim, coordinate, name in zip(axes.space, axes.coordinates, grid.names, strict=True)
-    )
-    known = {axes.time, sample, *axes.space}
-    extra = dict.fromkeys(d for each in dims.values() for d in each if d not in known)
-    squeezed = tuple(Squeezed.of(ds, dim) for dim in extra)
-    return Layout(tuple(found), str(axes.time), str(axes.time_coordinate), sample, dims, squeezed)
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(map(str, names)) or "none"

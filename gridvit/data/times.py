@@ -40,7 +40,7 @@ class TimeStep:
         if not self.dates:
             return float(time) + steps * self.seconds
         if self.months:
-            return _add_months(time, steps * self.months)
+            return add_months(time, steps * self.months)
         if isinstance(time, np.datetime64):
             return time + np.timedelta64(round(steps * self.seconds * 1e9), "ns")
         return time + datetime.timedelta(microseconds=round(steps * self.seconds * 1e6))
@@ -138,7 +138,11 @@ def find_step(times: np.ndarray, unit: str = "1", name: str = "time") -> TimeSte
             named.
     """
     if len(times) < 2:
-        raise InputError(f"at least two time steps along {name!r}", str(len(times)), "give a longer file")
+        raise InputError(
+            f"at least two time steps along {name!r}",
+            str(len(times)),
+            "join several files, path: folder/*.nc, or give a longer one",
+        )
     seconds = epoch_seconds(times)
     _refuse_unordered(times, np.diff(seconds), name)
     dates = times.dtype.kind not in "fiu"
@@ -170,7 +174,7 @@ def _refuse_uneven(times: np.ndarray, seconds: np.ndarray, name: str) -> None:
     )
     if not bad.size:
         return
-    months = _month_steps(times, seconds) if dates else None
+    months = month_steps(times, seconds) if dates else None
     if months is not None:
         typical = int(np.sort(months)[len(months) // 2])
         _refuse_step(int(np.flatnonzero(months != typical)[0]), months, typical, times, name)
@@ -183,7 +187,8 @@ def _refuse_step(bad: int, steps: np.ndarray, usual: float | int, times: np.ndar
     raise InputError(
         f"equal steps of {shown(usual)} along {name!r}",
         f"{shown(steps[bad].item())} before {_show(times[bad + 1])} (index {bad + 1})",
-        "fill the gap, or select a stretch of the file without one",
+        "fill the gap, or choose irregular: longest (the longest even stretch) or irregular: frames "
+        "(time counted in frames)",
     )
 
 
@@ -205,14 +210,14 @@ def _calendar_months(times: np.ndarray, seconds: np.ndarray) -> int:
     The same day each month is always a calendar step (two of 31 days would pass for a fixed one); days that
     wander, as the middles and ends of months do, make one only where the fixed step fails.
     """
-    steps = _month_steps(times, seconds)
+    steps = month_steps(times, seconds)
     if steps is None or steps.min() != steps.max():
         return 0
     fixed = np.ptp(np.diff(seconds)) <= TOLERANCE * np.diff(seconds).min()
     return 0 if fixed and np.ptp(_month_and_day(times)[1]) > 0 else int(steps[0])
 
 
-def _month_steps(times: np.ndarray, seconds: np.ndarray) -> np.ndarray | None:
+def month_steps(times: np.ndarray, seconds: np.ndarray) -> np.ndarray | None:
     """Months from each time to the next, where days of the month agree to ``MONTH_TOLERANCE``; else None."""
     if np.diff(seconds).min() < SHORTEST_MONTH:
         return None
@@ -230,7 +235,7 @@ def _month_and_day(times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return start.astype(np.int64), 1 + (times - start.astype(times.dtype)) / np.timedelta64(1, "D")
 
 
-def _add_months(time: Any, months: int) -> Any:
+def add_months(time: Any, months: int) -> Any:
     if isinstance(time, np.datetime64):
         return _add_months_datetime64(time, months)
     year, month = divmod(12 * time.year + time.month - 1 + months, 12)

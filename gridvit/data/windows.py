@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+import datetime
+import re
+from itertools import combinations, pairwise
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int
 
-from gridvit.config import Split
+from gridvit.config import Bounds, Split
 from gridvit.data.fields import Fields
 from gridvit.errors import InputError
 
@@ -21,6 +24,9 @@ def resolve(split: Split, fields: Fields, n_steps: int = 1) -> tuple[str, dict[s
     pair is a fraction, both are: index = floor(share * n + 1/2), so parts that meet in a fraction meet in
     an index. "auto" splits by sample where there is more than one, else by time.
 
+    Dates bound a part as they do in xarray: both ends are in it. Between parts along time ``split.gap`` steps are
+    left out, from the beginning of the later part.
+
     Args:
         split: the bounds of the three parts.
         fields: what is split.
@@ -32,9 +38,11 @@ def resolve(split: Split, fields: Fields, n_steps: int = 1) -> tuple[str, dict[s
     """
     along = split.along if split.along != "auto" else ("sample" if fields.n_samples > 1 else "time")
     total = fields.n_samples if along == "sample" else fields.n_times
-    parts = {name: _bounds(name, getattr(split, name), total, along) for name in PARTS}
+    dates = {name: _dated(name, getattr(split, name), fields, along) for name in PARTS}
+    parts = {name: _bounds(name, dates[name], total, along) for name in PARTS}
     for first, second in combinations(PARTS, 2):
         _refuse_overlap(first, parts[first], second, parts[second], along)
+    parts = _apart(parts, split.gap) if along == "time" else parts
     for name, part in parts.items():
         _refuse_short(name, part, along, fields.n_times, n_steps)
     return along, parts
@@ -66,6 +74,49 @@ def windows(fields: Fields, n_steps: int = 1) -> Int[np.ndarray, "window 2"]:
     return np.stack([sample, start], axis=-1)
 
 
+def _dated(name: str, bounds: Bounds, fields: Fields, along: str) -> tuple[int | float, int | float]:
+    """Dates as indices: the first time in or after ``first``, and the one after the last time in ``last``."""
+    first, last = bounds
+    if not isinstance(first, str) and not isinstance(last, str):
+        return first, last
+    if not isinstance(first, str) or not isinstance(last, str) or along != "time" or not fields.step.dates:
+        raise InputError(
+            f"two dates, or none, for the {name} part of a split along dated time",
+            f"{first} to {last} along {along}",
+            "give both as dates, or whole step numbers",
+        )
+    low, high = (_prefix(name, text) for text in (first, last))
+    stamps = [_stamp(time) for time in fields.times]
+    before = sum(stamp[: len(low)] < low for stamp in stamps)
+    return before, sum(stamp[: len(high)] <= high for stamp in stamps)
+
+
+def _prefix(name: str, text: str) -> tuple[int, ...]:
+    """(year, month, ...) as far as the text goes; a bare year would be a step number in a YAML file."""
+    found = re.fullmatch(r"(\d{4})-(\d\d?)(?:-(\d\d?)(?:[T ](\d\d)(?::(\d\d))?)?)?", text)
+    if not found:
+        raise InputError(
+            f"a date of the {name} part like 1981-06, 1981-06-30 or 1981-06-30T12", repr(text), "correct it"
+        )
+    return tuple(int(part) for part in found.groups() if part is not None)
+
+
+def _stamp(time: Any) -> tuple[int, ...]:
+    if isinstance(time, np.datetime64):
+        time = time.astype("datetime64[s]").astype(datetime.datetime)
+    return time.year, time.month, time.day, time.hour, time.minute
+
+
+def _apart(parts: dict[str, slice], gap: int) -> dict[str, slice]:
+    """Each part begins at least ``gap`` steps after the end of the one before it in time."""
+    ordered = sorted(parts, key=lambda name: parts[name].start)
+    apart = {ordered[0]: parts[ordered[0]]}
+    for before, name in pairwise(ordered):
+        start = max(parts[name].start, parts[before].stop + gap)
+        apart[name] = slice(min(start, parts[name].stop), parts[name].stop)
+    return {name: apart[name] for name in parts}
+
+
 def _bounds(name: str, bounds: tuple[int | float, int | float], total: int, along: str) -> slice:
     first, last = bounds
     shares = any(isinstance(b, float) for b in bounds) and max(bounds) <= 1
@@ -75,7 +126,7 @@ def _bounds(name: str, bounds: tuple[int | float, int | float], total: int, alon
         raise InputError(
             f"two ascending bounds of the {name} part within the {total} steps along {along}",
             f"{bounds[0]} to {bounds[1]}" + (f", which is {first} to {last}" if shares else ""),
-            "give whole step numbers, or fractions from 0 to 1, that leave it at least one step",
+            "give whole step numbers, fractions from 0 to 1, or dates like 1981-06 that leave it at least one step",
         )
     return slice(int(first), int(last))
 

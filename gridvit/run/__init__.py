@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gridvit.run.analyse import analyse
+from gridvit.run.check import check, refused
 from gridvit.run.evaluate import evaluate
-from gridvit.run.verbs import check, forecast, report, simulate, train
+from gridvit.run.verbs import forecast, report, simulate, train
 
-__all__ = ["analyse", "check", "evaluate", "forecast", "report", "simulate", "train"]
+__all__ = ["analyse", "check", "evaluate", "forecast", "refused", "report", "simulate", "train"]

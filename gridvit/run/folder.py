@@ -10,6 +10,7 @@ from pathlib import Path
 import xarray as xr
 
 from gridvit.config import RunConfig
+from gridvit.data.choices import named, open_chosen
 from gridvit.data.fields import Fields, load
 from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster
@@ -105,5 +106,6 @@ def load_fields(config: RunConfig, source: xr.Dataset | None = None, names: tupl
     data = config.data
     if source is None and not data.path:
         raise InputError("a data file", "none", "give --data.path FILE, or data.path in the config")
-    chosen = names or data.variables or None
-    return load(data.path if source is None else source, chosen, data.periodic or None, data.stride)
+    with open_chosen(data, source) as ds:
+        chosen = names or named(ds, data.variables) or None
+        return load(ds, chosen, data.periodic or None, data.stride)

@@ -1,20 +1,18 @@
-"""simulate, check, train, forecast, report: each verb a few lines over the rooms below."""
+"""simulate, train, forecast, report: each verb a few lines over the rooms below."""
 
 from __future__ import annotations
 
 import logging
 import os
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import xarray as xr
 
 from gridvit import checkpoint
-from gridvit.config import RunConfig, SimulateConfig
+from gridvit.config import DataConfig, RunConfig, SimulateConfig
 from gridvit.data import simulate as simulation
-from gridvit.data.fields import Fields, load
-from gridvit.data.sources import open_dataset, standardise
+from gridvit.data.choices import open_chosen
+from gridvit.data.standard import standardise
 from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster, stated_periodicity
 from gridvit.report import build
@@ -30,65 +28,6 @@ def simulate(config: SimulateConfig, out: str | os.PathLike[str], overwrite: boo
     path = Path(out)
     simulation.refuse_existing(path, overwrite)
     return simulation.write(simulation.simulate(config), path, overwrite)
-
-
-def check(
-    path: str, variables: tuple[str, ...] = (), periodic: dict[str, bool] | None = None
-) -> dict[str, Any]:
-    """What gridvit sees in a file: grid, periodicity, times, variables; raises InputError where it cannot use it."""
-    fields = load(path, variables or None, periodic)
-    grid = fields.grid
-    return {
-        "path": str(path),
-        "usable": True,
-        "grid": {
-            "description": grid.describe(),
-            "kind": "sphere" if grid.is_sphere else "plane",
-            "axes": [_axis(fields, axis) for axis in range(grid.ndim)],
-        },
-        "time": {
-            "steps": fields.n_times,
-            "first": _shown(fields.times[0]),
-            "last": _shown(fields.times[-1]),
-            "step": str(fields.step),
-        },
-        "samples": fields.n_samples,
-        "variables": [_variable(fields, c) for c in range(len(fields.variables))],
-    }
-
-
-def _shown(time: Any) -> str:
-    """A date without what lies below its seconds."""
-    return str(np.datetime_as_string(time, "s")) if isinstance(time, np.datetime64) else str(time)
-
-
-def _axis(fields: Fields, axis: int) -> dict[str, Any]:
-    grid = fields.grid
-    n = grid.shape[axis]
-    return {
-        "name": grid.names[axis],
-        "in_file": fields.layout.axes[axis].name,
-        "cells": n,
-        "from": float(grid.centers[axis][0]),
-        "to": float(grid.centers[axis][-1]),
-        "units": grid.units[axis],
-        "periodic": grid.periodic[axis],
-        "patches": [p for p in range(1, min(n, 16) + 1) if not grid.periodic[axis] or n % p == 0],
-    }
-
-
-def _variable(fields: Fields, channel: int) -> dict[str, Any]:
-    values = fields.values[:, :, channel]
-    mean = np.average(values.mean(axis=(0, 1), dtype=np.float64), weights=fields.grid.areas)
-    variable = fields.variables[channel]
-    return {
-        "name": variable.name,
-        "units": variable.units,
-        "long_name": variable.long_name,
-        "min": float(values.min()),
-        "area_mean": float(mean),
-        "max": float(values.max()),
-    }
 
 
 def train(config: RunConfig, data: xr.Dataset | None = None, overwrite: bool = False) -> Path:
@@ -117,9 +56,18 @@ def forecast(
     target = Path(out)
     simulation.refuse_existing(target, overwrite)
     forecaster = Forecaster.load(run)
-    ds = open_dataset(path)
+    with open_chosen(_choices(Path(run)), path) as ds:
+        return simulation.write(_forecast(forecaster, ds, steps, init), target, overwrite)
+
+
+def _choices(run: Path) -> DataConfig:
+    """The choices about its data that the run was trained with; none for a model file alone."""
+    return RunFolder(run).config.data if (run / "config.yaml").is_file() else DataConfig()
+
+
+def _forecast(forecaster: Forecaster, ds: xr.Dataset, steps: int, init: str) -> xr.Dataset:
     layout = standardise(ds, forecaster.step.variables, stated_periodicity(forecaster.grid))[2]
-    return simulation.write(forecaster(_initial(ds, layout.time, init), steps), target, overwrite)
+    return forecaster(_initial(ds, layout.time, init), steps)
 
 
 def _initial(ds: xr.Dataset, time: str, init: str) -> xr.Dataset:

@@ -1,0 +1,166 @@
+"""One standard layout for any gridded dataset, lazily; ``Layout.restore`` is the way back."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from gridvit.axes import Axes, find_axes
+from gridvit.data.layout import Axis, Layout, Squeezed
+from gridvit.errors import InputError
+from gridvit.grid import Grid
+
+TRAJECTORIES = ("sample", "samples", "trajectory")
+
+
+def standardise(
+    ds: xr.Dataset, variables: Sequence[str] | None = None, periodic: Mapping[str, bool] | None = None
+) -> tuple[xr.Dataset, Grid, Layout]:
+    """The gridded variables as (sample?, time, *grid.names), latitude and longitude (in [0, 360)) ascending.
+
+    A repeated seam column and dimensions of size one are dropped; nothing is read and no value is changed,
+    and ``layout.restore`` undoes it exactly.
+
+    Args:
+        ds: a dataset with CF attributes, or honest names, on its axes.
+        variables: which to keep, in this order; all gridded ones that move in time where none are named.
+        periodic: axes stated to be periodic or not, by the file's names or "latitude" and "longitude", where
+            the file does not say.
+
+    Raises:
+        InputError: no time axis, axes that cannot be told, an unknown variable, one that is not on the grid
+            or does not move in time, one with a further dimension of more than one entry.
+    """
+    ds = _selected(ds, tuple(variables or ()))
+    stated = _by_dimension(periodic, find_axes(ds)) if periodic else None
+    axes = find_axes(ds, stated)
+    if axes.time is None:
+        raise InputError(
+            "a time axis", f"dimensions {_listed(ds.sizes)}", "give a file with times along one dimension"
+        )
+    names = _moving(ds, axes) if not variables else list(dict.fromkeys(variables))
+    sample = _sample(ds, names, axes)
+    for name in names:
+        _refuse_unfit(name, ds[name], {axes.time, *axes.space}, {sample} if sample else set())
+    grid = Grid.from_dataset(ds, stated)
+    layout = _layout(ds, names, axes, grid, sample)
+    return _arranged(ds, axes, grid, layout), grid, layout
+
+
+def _by_dimension(periodic: Mapping[str, bool], axes: Axes) -> dict[str, bool]:
+    inside = dict(zip(("latitude", "longitude"), axes.space, strict=True)) if axes.kind == "sphere" else {}
+    return {name if name in axes.space else inside.get(name, name): wraps for name, wraps in periodic.items()}
+
+
+def _arranged(ds: xr.Dataset, axes: Axes, grid: Grid, layout: Layout) -> xr.Dataset:
+    """The data variables alone, in internal order, with the coordinates of grid, time and samples."""
+    kept = ds[list(layout.dims)].squeeze([s.name for s in layout.squeezed], drop=True)
+    kept = kept.isel(axes.order(ds)).reset_coords(drop=True)
+    kept = kept.drop_vars(list(kept.coords))
+    renamed = {layout.time: "time", **dict(zip(axes.space, grid.names, strict=True))}
+    renamed |= {layout.sample: "sample"} if layout.sample else {}
+    kept = kept.rename_dims({old: new for old, new in renamed.items() if old != new})
+    coords: dict[str, Any] = {"time": _along(ds[layout.time_coordinate], "time")}
+    if layout.sample in ds.coords:
+        coords["sample"] = _along(ds[layout.sample], "sample")
+    leading = ("sample", "time") if layout.sample else ("time",)
+    return kept.transpose(*leading, *grid.names).assign_coords({**coords, **grid.coords()})
+
+
+def _along(coordinate: xr.DataArray, dim: str) -> xr.Variable:
+    """The coordinate as an index along ``dim``, with the encoding that writes its dates as the file did."""
+    encoding = {key: coordinate.encoding[key] for key in ("units", "calendar") if key in coordinate.encoding}
+    return xr.Variable((dim,), coordinate.values, coordinate.attrs, encoding)
+
+
+def _selected(ds: xr.Dataset, variables: tuple[str, ...]) -> xr.Dataset:
+    """The named variables with the cell bounds of their coordinates; axes of others cannot disturb."""
+    if not variables:
+        return ds
+    offered = [str(n) for n, v in ds.data_vars.items() if v.ndim > 1 and v.dtype.kind in "fiu"]
+    for name in variables:
+        if name not in ds.data_vars:
+            _refuse_unknown(name, offered)
+    chosen = ds[list(dict.fromkeys(variables))]
+    bounds = [c.attrs.get("bounds", c.encoding.get("bounds")) for c in chosen.coords.values()]
+    return chosen.assign({b: ds[b] for b in bounds if b in ds.variables})
+
+
+def _moving(ds: xr.Dataset, axes: Axes) -> list[str]:
+    """All variables that are numbers on the grid and in time."""
+    needed = {axes.time, *axes.space}
+    names = [str(n) for n, v in ds.data_vars.items() if needed <= set(v.dims) and v.dtype.kind in "fiu"]
+    if not names:
+        shown = "; ".join(f"{n}({', '.join(map(str, v.dims))})" for n, v in ds.data_vars.items()) or "none"
+        raise InputError(
+            f"a variable along {_listed(sorted(map(str, needed)))}", shown, "check the file's dimensions"
+        )
+    return names
+
+
+def _sample(ds: xr.Dataset, names: list[str], axes: Axes) -> str | None:
+    """The dimension of independent trajectories; members of an ensemble share their weather and are none."""
+    if axes.sample is None or not any(axes.sample in ds[name].dims for name in names):
+        return None
+    if axes.sample.lower() not in TRAJECTORIES and ds.sizes[axes.sample] > 1:
+        raise InputError(
+            "variables along time and space alone",
+            f"{ds.sizes[axes.sample]} members along {axes.sample!r}",
+            f"choose one with select: {{{axes.sample}: {_first(ds, axes.sample)}}}",
+        )
+    return axes.sample if axes.sample.lower() in TRAJECTORIES else None
+
+
+def _refuse_unknown(name: str, offered: list[str]) -> None:
+    lower = {known.lower(): known for known in offered}
+    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+    advice = f"did you mean {lower[near[0]]!r}?" if near else "choose one of them"
+    raise InputError(f"one of the variables {_listed(offered)}", repr(name), advice)
+
+
+def _refuse_unfit(name: str, array: xr.DataArray, needed: set[Any], sample: set[str]) -> None:
+    """Refuse what is no number, lacks a dimension, or has a further one of more than one entry."""
+    lacking = sorted(str(dim) for dim in (needed | sample) - set(array.dims))
+    if lacking or array.dtype.kind not in "fiu":
+        got = f"{name!r} without {_listed(lacking)}" if lacking else f"{name!r} of type {array.dtype}"
+        raise InputError("variables that are numbers on the grid at every time", got, "leave it out")
+    for dim, size in array.sizes.items():
+        if dim not in needed | sample and size > 1:
+            raise InputError(
+                "variables along time and space alone",
+                f"{name!r} with {size} entries along {str(dim)!r}",
+                f"choose one with select: {{{dim}: {_first(array, str(dim))}}}, take all as channels with "
+                f"stack: [{dim}], or name other variables",
+            )
+
+
+def _layout(ds: xr.Dataset, names: list[str], axes: Axes, grid: Grid, sample: str | None) -> Layout:
+    """What ``restore`` needs."""
+    dims = {name: tuple(map(str, ds[name].dims)) for name in names}
+    order = axes.order(ds)
+    found = (
+        Axis.of(ds[coordinate], name, order[dim])
+        for dim, coordinate, name in zip(axes.space, axes.coordinates, grid.names, strict=True)
+    )
+    known = {axes.time, sample, *axes.space}
+    extra = dict.fromkeys(d for each in dims.values() for d in each if d not in known)
+    squeezed = tuple(Squeezed.of(ds, dim) for dim in extra)
+    return Layout(tuple(found), str(axes.time), str(axes.time_coordinate), sample, dims, squeezed)
+
+
+def _first(held: xr.Dataset | xr.DataArray, dim: str) -> str:
+    """The first coordinate along ``dim`` as one would write it, its index where there is none."""
+    return shown(held[dim].values[0]) if dim in held.coords else "0"
+
+
+def shown(value: Any) -> str:
+    """A coordinate value for a sentence."""
+    return f"{value:.10g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(map(str, names)) or "none"

@@ -1,0 +1,171 @@
+"""What gridvit sees in a file, whether it can be used and after which choice, and what a run on it would cost."""
+
+from __future__ import annotations
+
+import time as clock
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gridvit.config import DataConfig, RunConfig
+from gridvit.data.choices import named, open_chosen
+from gridvit.data.fields import Fields, load
+from gridvit.data.normalise import compute
+from gridvit.errors import InputError
+
+CHOICES = ("files", "group", "variables", "periodic", "select", "stack", "irregular", "calendar", "stride")
+OPTIONS = ("select:", "stack:", "group:", "irregular:", "calendar:", "data.variables", "path:")
+ADAM = 4  # copies of the parameters: values, gradients and two moments
+STEPS = 3  # timed after one that warms up
+MIB = 2.0**20
+
+
+def check(
+    path: str,
+    variables: tuple[str, ...] = (),
+    periodic: dict[str, bool] | None = None,
+    data: DataConfig | None = None,
+    config: RunConfig | None = None,
+) -> dict[str, Any]:
+    """What gridvit sees in a file: grid, periodicity, times, variables; with ``config``, what an epoch costs.
+
+    Args:
+        path: a file, a store, or a pattern of files.
+        variables: which to look at; those of ``data`` where none are named.
+        periodic: axes stated to be periodic or not.
+        data: the choices; those of ``config`` where there is one.
+        config: a run to estimate.
+
+    Raises:
+        InputError: the file cannot be used as it is; the sentence says why, and which choice would help.
+    """
+    options = data or (config.data if config else DataConfig())
+    options = replace(
+        options, path=path, variables=variables or options.variables, periodic=periodic or options.periodic
+    )
+    fields = read(options)
+    compute(fields)
+    found = {
+        "path": str(path),
+        "usable": True,
+        "verdict": "usable after a stated choice" if _chosen(options) else "usable",
+        "choices": _chosen(options),
+        "grid": {
+            "description": fields.grid.describe(),
+            "kind": "sphere" if fields.grid.is_sphere else "plane",
+            "axes": [_axis(fields, axis) for axis in range(fields.grid.ndim)],
+        },
+        "time": {
+            "steps": fields.n_times,
+            "first": _shown(fields.times[0]),
+            "last": _shown(fields.times[-1]),
+            "step": str(fields.step),
+        },
+        "samples": fields.n_samples,
+        "variables": [_variable(fields, c) for c in range(len(fields.variables))],
+    }
+    return found if config is None else {**found, "estimate": estimate(replace(config, data=options), fields)}
+
+
+def read(data: DataConfig) -> Fields:
+    """The fields in memory after the choices of ``data``."""
+    with open_chosen(data) as ds:
+        return load(ds, named(ds, data.variables) or None, data.periodic or None, data.stride)
+
+
+def refused(path: str, error: InputError) -> dict[str, Any]:
+    """The verdict on a file that cannot be used as it is, for JSON."""
+    helps = any(option in str(error) for option in OPTIONS)
+    verdict = "needs a choice" if helps else "refused"
+    return {"path": str(path), "usable": False, "verdict": verdict, "reason": str(error)}
+
+
+def _chosen(data: DataConfig) -> dict[str, Any]:
+    """The choices that differ from none."""
+    plain = DataConfig()
+    return {name: getattr(data, name) for name in CHOICES if getattr(data, name) != getattr(plain, name)}
+
+
+def estimate(config: RunConfig, fields: Fields) -> dict[str, Any]:
+    """Tokens, parameters, memory and seconds an epoch, the last timed on this machine.
+
+    Memory is the fields, four copies of the parameters (values, gradients, two moments of Adam), and the
+    activations as the sizes of the network give them: an estimate to a factor of two.
+    """
+    import torch
+
+    from gridvit.data.samples import Pairs
+    from gridvit.training.objective import NextStep
+    from gridvit.training.train import plan
+
+    state = torch.get_rng_state()
+    planned = plan(config, fields)
+    pairs = Pairs(planned.parts["train"])
+    size = min(config.training.batch_size, len(pairs))
+    objective = NextStep(planned.model, config.training)
+    batch = pairs.__getitems__(range(size))
+    seconds = _timed(lambda: objective.loss(batch, []).backward())
+    torch.set_rng_state(state)
+    tokens, model = planned.model.token_grid.size, config.model
+    parameters = sum(p.numel() for p in planned.model.parameters())
+    activations = size * tokens * model.depth * model.width * (12 + 2 * model.mlp_ratio)
+    held = {
+        "fields": fields.values.nbytes,
+        "parameters": 4 * ADAM * parameters,
+        "activations": 4 * activations,
+    }
+    batches = -(-len(pairs) // config.training.batch_size)
+    return {
+        "tokens": tokens,
+        "parameters": parameters,
+        "training_pairs": len(pairs),
+        "batches_an_epoch": batches,
+        "memory_mib": {name: round(count / MIB, 1) for name, count in held.items()},
+        "seconds_a_batch": seconds,
+        "seconds_an_epoch": batches * seconds,
+    }
+
+
+def _timed(work: Any) -> float:
+    """Seconds of one call: the median of three, after one that warms up."""
+    took = []
+    for _ in range(STEPS + 1):
+        start = clock.perf_counter()
+        work()
+        took.append(clock.perf_counter() - start)
+    return float(np.median(took[1:]))
+
+
+def _shown(time: Any) -> str:
+    """A date without what lies below its seconds."""
+    return str(np.datetime_as_string(time, "s")) if isinstance(time, np.datetime64) else str(time)
+
+
+def _axis(fields: Fields, axis: int) -> dict[str, Any]:
+    grid = fields.grid
+    n = grid.shape[axis]
+    return {
+        "name": grid.names[axis],
+        "in_file": fields.layout.axes[axis].name,
+        "cells": n,
+        "from": float(grid.centers[axis][0]),
+        "to": float(grid.centers[axis][-1]),
+        "units": grid.units[axis],
+        "periodic": grid.periodic[axis],
+        "patches": [p for p in range(1, min(n, 16) + 1) if not grid.periodic[axis] or n % p == 0],
+    }
+
+
+def _variable(fields: Fields, channel: int) -> dict[str, Any]:
+    values = fields.values[:, :, channel]
+    mean = np.average(values.mean(axis=(0, 1), dtype=np.float64), weights=fields.grid.areas)
+    variable = fields.variables[channel]
+    return {
+        "name": variable.name,
+        "units": variable.units,
+        "long_name": variable.long_name,
+        "min": float(values.min()),
+        "area_mean": float(mean),
+        "max": float(values.max()),
+    }
