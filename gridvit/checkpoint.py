@@ -28,7 +28,7 @@ from gridvit.grid import Grid
 from gridvit.nn.step import ModelStep
 from gridvit.nn.vit import ViT
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,14 @@ class Description:
 
 def build(description: Description, statistics: Statistics) -> ModelStep:
     """An untrained model: persistence, since the decoder starts at zero."""
-    network = ViT(description.config, description.grid, len(description.variables))
-    moments = (torch.from_numpy(a) for a in (statistics.mean, statistics.std, statistics.increment_std))
+    presence = None if statistics.presence is None else torch.from_numpy(statistics.presence).float()
+    masks = 0 if presence is None else int((presence.flatten(1).amin(1) < 1).sum())
+    network = ViT(description.config, description.grid, len(description.variables), masks)
+    mean, std, increment_std = map(
+        torch.from_numpy, (statistics.mean, statistics.std, statistics.increment_std)
+    )
     names = [variable.name for variable in description.variables]
-    return ModelStep(network, names, description.step.seconds, *moments)
+    return ModelStep(network, names, description.step.seconds, mean, std, increment_std, presence)
 
 
 def save(path: Path, model: ModelStep, description: Description) -> None:
@@ -143,6 +147,7 @@ def load(path: Path) -> tuple[ModelStep, Description]:
     description = Description.from_json(header, path)
     names = tuple(variable.name for variable in description.variables)
     blank = np.ones(len(names))
-    model = build(description, Statistics(names, blank, blank, blank))
+    presence = tensors["presence"].double().numpy()
+    model = build(description, Statistics(names, blank, blank, blank, presence))
     model.load_state_dict(tensors)
     return model.eval(), description

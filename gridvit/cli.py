@@ -184,7 +184,12 @@ def _of_data(part: str) -> str:
 def _checked(found: dict[str, Any]) -> str:
     axes = [_axis_row(axis) for axis in found["grid"]["axes"]]
     numbers = [
-        [v["name"], v["units"], *(f"{v[key]:.6g}" for key in ("min", "area_mean", "max"))]
+        [
+            v["name"],
+            v["units"],
+            f"{v['missing']:.1%}",
+            *(f"{v[key]:.6g}" for key in ("min", "area_mean", "max")),
+        ]
         for v in found["variables"]
     ]
     time = found["time"]
@@ -198,7 +203,7 @@ def _checked(found: dict[str, Any]) -> str:
             "",
             table(["axis", "in the file", "cells", "centres", "periodic", "patch sizes up to 16"], axes),
             "",
-            table(["variable", "units", "min", "area mean", "max"], numbers),
+            table(["variable", "units", "missing", "min", "area mean", "max"], numbers),
         ]
     )
 

@@ -16,6 +16,7 @@ from gridvit import checkpoint
 from gridvit.checkpoint import Description
 from gridvit.data.fields import Variable, stack
 from gridvit.data.layout import Layout
+from gridvit.data.normalise import refuse_new_gaps
 from gridvit.data.sources import standardise
 from gridvit.data.times import canonical, epoch_seconds
 from gridvit.errors import InputError
@@ -80,7 +81,8 @@ class Forecaster:
 
         Returns:
             The model's variables on dimensions ``(init_time, lead, ...)`` followed by those of ``ds`` in its own
-            order and convention, with ``valid_time(init_time, lead)``.
+            order and convention, with ``valid_time(init_time, lead)``. NaN where training never had a value (land);
+            other missing values are filled by the forecast.
 
         Raises:
             InputError: another grid than the one trained on, a variable that is missing, fewer than one step.
@@ -111,7 +113,13 @@ class Forecaster:
         times = canonical(ds["time"].values, layout.time)
         found = [Variable.of(ds[name]) for name in self.step.variables]
         self.description.refuse_other(grid, found, times.dtype.kind not in "fiu")
-        return stack(ds, grid), times, layout
+        values = stack(ds, grid)
+        self.refuse_new_gaps(values)
+        return values, times, layout
+
+    def refuse_new_gaps(self, values: Float[np.ndarray, "sample time variable *space"]) -> None:
+        """A variable that was complete in training must be so now; raises InputError otherwise."""
+        refuse_new_gaps(values, self.step.variables, self.step.presence.double().cpu().numpy())
 
     def dataset(
         self,

@@ -226,3 +226,18 @@ def test_rollout_puts_the_last_layer_leftmost(rng: np.random.Generator) -> None:
     first, last = random_rows(rng, 2, 1, 5, 5)
     want = (np.eye(5) + last[0]) @ (np.eye(5) + first[0]) / 4
     np.testing.assert_allclose(attention.attention_rollout(np.stack([first, last])), want, rtol=1e-13)
+
+
+def test_uniform_attention_over_valid_tokens_scores_one() -> None:
+    grid = Grid.latlon(5, 8)
+    share = np.random.default_rng(2).random((3, 40)) * (np.arange(40) % 3 > 0)
+    areas = grid.areas.ravel() * share
+    areas /= areas.sum(axis=1, keepdims=True)
+    weights = np.broadcast_to(areas[:, None, None, None], (3, 2, 1, 40, 40))
+    found = attention.attention_distance(weights, grid, share=share)
+    np.testing.assert_allclose(found["attention_ratio"], 1.0, rtol=1e-12)
+    np.testing.assert_allclose(found["effective_area_fraction"], 1.0, rtol=1e-12)
+    expected = np.einsum("si,ij,sj->s", areas, grid.distances(), areas).mean()
+    np.testing.assert_allclose(found["attention_distance"], expected, rtol=1e-12)
+    lift = attention.radial_lift(weights, grid, 7, share=share)
+    np.testing.assert_allclose(lift, 1.0, rtol=1e-10)

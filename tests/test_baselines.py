@@ -104,3 +104,29 @@ def test_without_hours_there_is_one_mean(times: np.ndarray) -> None:
     found = Climatology.fit(u, times)
     assert found.name == "climatology (time mean)"
     np.testing.assert_allclose(found(times[:4].reshape(2, 2)), 2.5, rtol=1e-12)
+
+
+def test_gaps_enter_no_baseline(rng: np.random.Generator) -> None:
+    """With values of a cell missing, the fit is that of the times that it has; a cell without any stays missing."""
+    times = np.datetime64("2001-01-01", "h") + 6 * np.arange(80) * np.timedelta64(1, "h")
+    train = rng.normal(size=(1, 80, 1, 5)).cumsum(axis=1)
+    train[:, ::3, :, 1] = np.nan
+    train[..., 3] = np.nan
+    found = Climatology.fit(train, times.astype("datetime64[ns]"))
+    kept = np.arange(80) % 3 > 0
+    for hour, row in zip(range(4), found.coefficients[:, 0], strict=True):
+        at = np.arange(80) % 4 == hour
+        assert row[1] == pytest.approx(train[0, at & kept, 0, 1].mean())
+        assert row[0] == pytest.approx(train[0, at, 0, 0].mean())
+    assert np.isnan(found.coefficients[..., 3]).all()
+    grid = Grid.regular((5,))
+    damped = DampedPersistence.fit(train, [1, 2], grid)
+    x = train[0, :, 0] - np.nanmean(train[0, :, 0, [0, 1, 2, 4]].T, axis=0)[[0, 1, 2, 0, 3]]
+    pairs = x[:-2] * x[2:]
+    power = np.where(np.isnan(pairs), 0, x[:-2] ** 2).sum()
+    assert damped.factor[1, 0] == pytest.approx(np.nansum(pairs) / power)
+    start = np.array([[[1.0, np.nan, 2.0, np.nan, 3.0]]])
+    filled = damped.filled(start)[0, 0]
+    assert filled[[0, 2, 4]].tolist() == [1, 2, 3]
+    assert filled[1] == pytest.approx(np.nanmean(train[0, :, 0, 1]))
+    assert np.isnan(damped(start)[0, :, 0]).tolist() == [[False, False, False, True, False]] * 2

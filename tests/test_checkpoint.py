@@ -63,8 +63,15 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="which has no gridvit header"):
         checkpoint.load(tmp_path / "other.safetensors")
     save_file({"a": torch.zeros(3)}, tmp_path / "new.safetensors", metadata={"gridvit": '{"format": 99}'})
-    with pytest.raises(InputError, match="expected a model file of format 1, got format 99 in"):
+    with pytest.raises(InputError, match="expected a model file of format 2, got format 99 in"):
         checkpoint.load(tmp_path / "new.safetensors")
+
+
+def test_a_file_of_the_format_before_gaps_is_refused(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(3)}, tmp_path / "old.safetensors", metadata={"gridvit": '{"format": 1}'})
+    sentence = "expected a model file of format 2, got format 1 in .*: load it with the gridvit version that wrote it"
+    with pytest.raises(InputError, match=sentence):
+        checkpoint.load(tmp_path / "old.safetensors")
 
 
 def test_truncated_file(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def bad_files(folder: Path, weather: Path) -> dict[str, Path]:
         "two latitudes": ds.assign(b=(("time", "lat2", "lon"), ds["msl"].values)).assign_coords(
             lat2=("lat2", ds["lat"].values, {"units": "degrees_north"})
         ),
-        "gap": ds.where(ds["lat"] < 80),
+        "gap": ds.where(ds["time"] != ds["time"][1]),
     }
     paths = {}
     for name, case in cases.items():
@@ -116,7 +116,7 @@ def bad_files(folder: Path, weather: Path) -> dict[str, Path]:
         ("no time", "expected a time axis"),
         ("one step", "at least two time steps"),
         ("two latitudes", "lat2"),
-        ("gap", "% missing in 'msl'"),
+        ("gap", "expected values of 'msl' at every time, got none at "),
         ("truncated", "expected a readable NetCDF file or Zarr store, got "),
         ("text", "text.nc, which "),
         ("nothing", "nothing.nc, where there is nothing: check the path"),

@@ -186,3 +186,18 @@ def test_clustered_cases_are_redrawn_together(rng: np.random.Generator) -> None:
         np.testing.assert_allclose(together[name], few[name])
     apart = skill.score_table({"persistence": errors}, [1, 2], {"u": "1"}, block=1)
     assert (apart["rmse_high"] < together["rmse_high"]).all()
+
+
+def test_cells_without_truth_do_not_enter(rng: np.random.Generator, weights: np.ndarray) -> None:
+    truth = rng.normal(size=(2, 5, 7))
+    truth[0, :2] = np.nan
+    forecast = np.where(np.isnan(truth), 1e6, truth + 3.0)
+    forecast[1, 4, 6] += 1.0
+    found = skill.square_errors(forecast, truth, weights)
+    share = weights[4, 6] / weights.sum()
+    np.testing.assert_allclose(found, [9.0, 9.0 + 7.0 * share], rtol=1e-12)
+    mean = np.average(truth[0, 2:], weights=weights[2:])
+    np.testing.assert_allclose(skill.vrmse(np.full_like(truth[0], mean), truth[0], weights), 1.0, rtol=1e-10)
+    np.testing.assert_allclose(skill.anomaly_correlation(truth, truth, 0 * weights, weights), 1.0, rtol=1e-12)
+    forecast[0, 3, 3] = np.nan  # a forecast that is missing where the truth is not cannot be scored
+    assert np.isnan(skill.square_errors(forecast, truth, weights)).tolist() == [True, False]

@@ -18,12 +18,15 @@ from gridvit.grid import Grid
 from gridvit.stencil import Stencil
 
 Weights = Float[np.ndarray, "*lead query key"]
+Share = Float[np.ndarray, "sample token"]
 
 # float32 softmax rows of some thousand tokens sum to one within this.
 _ROW_TOLERANCE = 1e-4
 
 
-def attention_distance(weights: Weights, grid: Grid, extra: int = 0) -> xr.Dataset:
+def attention_distance(
+    weights: Weights, grid: Grid, extra: int = 0, share: Share | None = None
+) -> xr.Dataset:
     r"""``D_h = sum_i w_i sum_j A_ij d_ij / sum_i w_i``, with its root mean square, baseline and spread.
 
     ``attention_uniform`` is ``D`` of ``A_ij = w_j / sum w``; ``attention_ratio`` is ``D / D_uniform``.
@@ -37,6 +40,8 @@ def attention_distance(weights: Weights, grid: Grid, extra: int = 0) -> xr.Datas
         grid: the token grid, ``N = grid.size``.
         extra: leading tokens without a place (class or register tokens). They are left out and the rows made
             to sum to one again; ``dropped_mass`` is the mean attention that went to them.
+        share: ``(sample, N)``, the part of each token's area that has values; ``w`` is that area then, of queries
+            and keys, and a token without any does not enter.
 
     Returns:
         Dataset of dims ``(layer, head)``; distances in ``grid.distance_units``.
@@ -47,10 +52,12 @@ def attention_distance(weights: Weights, grid: Grid, extra: int = 0) -> xr.Datas
     Reference: Dosovitskiy et al. (2021), arXiv:2010.11929, figure 7 (there without area weights).
     """
     kept, dropped = _placed(weights, grid, extra)
-    distances, areas = grid.distances(), _areas(grid)
+    distances, areas = grid.distances(), _areas(grid, share)
     mean, square = (_mean_power(kept, areas, distances, power) for power in (1, 2))
-    uniform, uniform_square = (np.full_like(mean, areas @ distances**power @ areas) for power in (1, 2))
-    fraction = (np.exp(-_divergence(kept, areas)) @ areas).mean(axis=0)
+    uniform, uniform_square = (
+        np.full_like(mean, ((areas @ distances**power) * areas).sum(axis=-1).mean()) for power in (1, 2)
+    )
+    fraction = _over_queries(np.exp(-_divergence(kept, areas)), areas)
     unit = grid.distance_units
     tables = {
         "attention_distance": (mean, "mean attention distance", unit),
@@ -63,12 +70,14 @@ def attention_distance(weights: Weights, grid: Grid, extra: int = 0) -> xr.Datas
         ),
         "attention_ratio": (mean / uniform, "attention distance over its uniform baseline", "1"),
         "effective_area_fraction": (fraction, "effective area fraction of attention", "1"),
-        "dropped_mass": ((dropped @ areas).mean(axis=0), "attention to tokens without a place", "1"),
+        "dropped_mass": (_over_queries(dropped, areas), "attention to tokens without a place", "1"),
     }
     return xr.Dataset({name: _table(*table) for name, table in tables.items()})
 
 
-def radial_lift(weights: Weights, grid: Grid, bins: int | np.ndarray = 20) -> xr.DataArray:
+def radial_lift(
+    weights: Weights, grid: Grid, bins: int | np.ndarray = 20, share: Share | None = None
+) -> xr.DataArray:
     r"""``g(r) = sum_i w_i sum_{j in bin} A_ij / sum_i w_i sum_{j in bin} w_j``.
 
     It is 1 at every distance when attention is uniform. A von Mises-Fisher head has ``g = kappa e^{kappa
@@ -78,20 +87,22 @@ def radial_lift(weights: Weights, grid: Grid, bins: int | np.ndarray = 20) -> xr
         weights: ``(layer, head, N, N)`` or with a leading sample axis.
         grid: the token grid.
         bins: how many equal bins up to the largest distance, or their edges in ``grid.distance_units``.
+        share: as for ``attention_distance``.
 
     Returns:
         ``attention_radial(layer, head, distance)`` at bin centres; NaN where no pair of tokens falls in a
         bin.
     """
     kept, _ = _placed(weights, grid, 0)
-    distances, areas = grid.distances().ravel(), _areas(grid)
+    distances, areas = grid.distances().ravel(), _areas(grid, share)
     edges = (
         np.linspace(0.0, distances.max(), bins + 1)
         if isinstance(bins, int)
         else np.asarray(bins, dtype=float)
     )
-    base = np.histogram(distances, edges, weights=np.multiply.outer(areas, areas).ravel())[0]
-    rows = (kept.mean(axis=0) * areas[:, None]).reshape(-1, distances.size)
+    pairs = (areas[:, :, None] * areas[:, None, :]).mean(axis=0)
+    base = np.histogram(distances, edges, weights=pairs.ravel())[0]
+    rows = (kept * areas[:, None, None, :, None]).mean(axis=0).reshape(-1, distances.size)
     mass = np.stack([np.histogram(distances, edges, weights=row)[0] for row in rows])
     lift = np.divide(mass, base, out=np.full_like(mass, np.nan), where=base > 0)
     lift = lift.reshape(*weights.shape[-4:-2], -1)
@@ -193,7 +204,7 @@ def received_attention(weights: Weights, grid: Grid) -> xr.DataArray:
         ``(layer, head, *grid.names)``.
     """
     kept, _ = _placed(weights, grid, 0)
-    areas = _areas(grid)
+    areas = _areas(grid, None)[0]
     received = areas @ kept.mean(axis=0) / areas
     table = _table(received.reshape(*received.shape[:-1], *grid.shape), "attention received", "1", grid.names)
     coords = {name: c for name, c in grid.coords().items() if name in grid.names}
@@ -240,19 +251,28 @@ def _placed(weights: np.ndarray, grid: Grid, extra: int) -> tuple[np.ndarray, np
     return kept / mass[..., None], sums[..., extra:] - mass
 
 
-def _areas(grid: Grid) -> np.ndarray:
-    areas = grid.areas.ravel()
-    return areas / areas.sum()
+def _areas(grid: Grid, share: np.ndarray | None) -> Float[np.ndarray, "sample token"]:
+    """Areas that sum to one: of the tokens for all samples (one row), or of what each sample has of them."""
+    areas = grid.areas.ravel() * (np.ones((1, grid.size)) if share is None else share.astype(np.float64))
+    return areas / areas.sum(axis=-1, keepdims=True)
+
+
+def _over_queries(
+    values: Float[np.ndarray, "sample layer head query"], areas: Float[np.ndarray, "_sample query"]
+) -> Float[np.ndarray, "layer head"]:
+    """``sum_i w_i v_i`` averaged over samples."""
+    return np.asarray((values * areas[:, None, None]).sum(axis=-1).mean(axis=0))
 
 
 def _mean_power(weights: np.ndarray, areas: np.ndarray, distances: np.ndarray, power: int) -> np.ndarray:
     """``sum_i w_i sum_j A_ij d_ij^power`` averaged over samples: ``(layer, head)``."""
-    return np.einsum("slhij,ij->lh", weights, areas[:, None] * distances**power) / len(weights)
+    return _over_queries(np.einsum("slhij,ij->slhi", weights, distances**power), areas)
 
 
 def _divergence(weights: np.ndarray, areas: np.ndarray) -> np.ndarray:
     """``KL(A_i || w) = sum_j A_ij log(A_ij / w_j)`` of each query; a key that gets nothing adds nothing."""
-    return (xlogy(weights, weights) - weights * np.log(areas)).sum(axis=-1)
+    logs = np.log(np.where(areas > 0, areas, 1.0))[:, None, None, None]
+    return (xlogy(weights, weights) - weights * logs).sum(axis=-1)
 
 
 def _aligned(weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Forecasts that a model must beat: damped persistence and climatology.
 
 Each is fitted on the train part alone, ``(sample, time, variable, *space)`` in the variables' own units, and
-then forecasts ``(case, lead, variable, *space)``. Persistence itself is a ``Step``.
+then forecasts ``(case, lead, variable, *space)``. Persistence itself is a ``Step``. Missing values (NaN) do not
+enter; a cell that the train part never has is NaN in the forecast.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Shaped
 
-from gridvit.analysis.skill import area_weights
+from gridvit.analysis.skill import area_weights, mean_present
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 
@@ -40,17 +41,27 @@ class DampedPersistence:
     def fit(cls, train: Fields, leads: Sequence[int], grid: Grid) -> DampedPersistence:
         """``a_L = sum w x'(t) x'(t + L) / sum w x'(t)^2``, areas ``w`` as weights; leads in time steps."""
         check_leads(train, leads)
-        mean = train.mean(axis=(0, 1), dtype=np.float64)
+        mean = mean_present(train, (0, 1))
         anomaly = train - mean
         weighted = anomaly * area_weights(grid)
         return cls(mean, np.stack([_regression(weighted, anomaly, lead) for lead in leads]))
+
+    def filled(
+        self, start: Float[np.ndarray, "case variable *space"]
+    ) -> Float[np.ndarray, "case variable *space"]:
+        """``start`` with the mean of the cell where it is missing; the same array where nothing is."""
+        return (
+            np.where(np.isnan(start), self.mean, start).astype(start.dtype)
+            if np.isnan(start).any()
+            else start
+        )
 
     def __call__(
         self, start: Float[np.ndarray, "case variable *space"]
     ) -> Float[np.ndarray, "case lead variable *space"]:
         """Forecasts from each start, one per fitted lead."""
         factor = self.factor.reshape(*self.factor.shape, *(1,) * (self.mean.ndim - 1))
-        return self.mean + factor * (start - self.mean)[:, None]
+        return self.mean + factor * (self.filled(start) - self.mean)[:, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +84,7 @@ class Climatology:
 
     @classmethod
     def fit(cls, train: Fields, times: Shaped[np.ndarray, "time"]) -> Climatology:
-        """Least squares in each cell; ``times`` are datetime64, cftime dates or plain numbers."""
+        """Least squares in each cell over the times that it has; datetime64, cftime dates or plain numbers."""
         hours, days = _calendar(times)
         annual = bool(len(days)) and _span_days(times) >= 365.0
         seen, counts = np.unique(hours, return_counts=True)
@@ -82,6 +93,8 @@ class Climatology:
         ):  # not a whole day of hours, or one day of them: no mean of an hour
             seen = seen[:0]
         design = _terms(hours, days, seen, annual, len(times))
+        if np.isnan(train).any():
+            return cls(_gappy_fit(design, train), seen, annual)
         mean = train.mean(axis=0, dtype=np.float64)
         solution = np.linalg.lstsq(design, mean.reshape(len(mean), -1), rcond=None)[0]
         return cls(solution.reshape(-1, *mean.shape[1:]), seen, annual)
@@ -110,14 +123,31 @@ class Climatology:
         return flat.reshape(*valid.shape, *flat.shape[1:])
 
 
+def _gappy_fit(
+    design: Float[np.ndarray, "time term"], train: Float[np.ndarray, "sample time *cells"]
+) -> Float[np.ndarray, "term *cells"]:
+    """Normal equations of each cell, of least norm; NaN in a cell that has no values."""
+    count = (~np.isnan(train)).sum(axis=0).reshape(len(design), -1).astype(np.float64)
+    total = np.nansum(train, axis=0, dtype=np.float64).reshape(len(design), -1)
+    squares = np.einsum("tc,tk,tl->ckl", count, design, design, optimize=True)
+    products = np.einsum("tc,tk->ck", total, design)
+    solution = np.einsum("ckl,cl->kc", np.linalg.pinv(squares, rcond=1e-10, hermitian=True), products)
+    solution[:, ~count.any(axis=0)] = np.nan
+    return solution.reshape(-1, *train.shape[2:])
+
+
 def _regression(weighted: np.ndarray, anomaly: np.ndarray, lead: int) -> np.ndarray:
     """``sum w x(t) x(t + lead) / sum w x(t)^2`` per variable."""
     early, late = weighted[:, : anomaly.shape[1] - lead], anomaly[:, lead:]
     axes = (0, 1, *range(3, anomaly.ndim))
-    power = (early * anomaly[:, : anomaly.shape[1] - lead]).sum(axis=axes)
+    product, square = early * late, early * anomaly[:, : anomaly.shape[1] - lead]
+    missing = np.isnan(product)
+    if missing.any():
+        product, square = np.where(missing, 0.0, product), np.where(missing, 0.0, square)
+    power = square.sum(axis=axes)
     if not power.all():
         raise InputError("variables that change in time", "a constant one", "leave it out")
-    return (early * late).sum(axis=axes) / power
+    return product.sum(axis=axes) / power
 
 
 def check_leads(fields: np.ndarray, leads: Sequence[int]) -> None:

@@ -30,7 +30,7 @@ def square_errors(
     truth: np.ndarray,
     weights: Float[np.ndarray, "*space"],
 ) -> np.ndarray:
-    """``e = mean_x w (f - o)^2`` of each case, lead and variable, float64.
+    """``e = mean_x w (f - o)^2`` of each case, lead and variable, float64; ``x`` the cells whose truth is no NaN.
 
     Args:
         forecast: ``(..., *space)``.
@@ -45,7 +45,7 @@ def square_errors(
         raise InputError(
             "forecast and truth of one shape that ends in that of the weights", got, "align them first"
         )
-    return _area_mean((forecast.astype(np.float64) - truth) ** 2, weights)
+    return _area_mean((forecast.astype(np.float64) - truth) ** 2, weights, ~np.isnan(truth))
 
 
 def rmse(errors: Float[np.ndarray, "case *rest"]) -> Float[np.ndarray, "*rest"]:
@@ -60,7 +60,7 @@ def nrmse(
 
     Args:
         errors: ``square_errors(forecast, truth, weights)``.
-        power: ``square_errors(truth, 0 * truth, weights)``.
+        power: ``square_errors(0 * truth, truth, weights)``.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(power > 0, np.sqrt(errors / power), np.nan).mean(axis=0))
@@ -68,7 +68,10 @@ def nrmse(
 
 def vrmse(forecast: np.ndarray, truth: np.ndarray, weights: Float[np.ndarray, "*space"]) -> np.ndarray:
     """``sqrt(mean_x w (f - o)^2 / Var_x o)`` with the biased variance: the mean scores one."""
-    spread = _area_mean(truth.astype(np.float64) ** 2, weights) - _area_mean(truth, weights) ** 2
+    there = ~np.isnan(truth)
+    spread = (
+        _area_mean(truth.astype(np.float64) ** 2, weights, there) - _area_mean(truth, weights, there) ** 2
+    )
     return np.asarray(np.sqrt(square_errors(forecast, truth, weights) / spread))
 
 
@@ -80,8 +83,9 @@ def anomaly_correlation(
     One number per case; NaN where forecast or truth is the climatology itself.
     """
     f, o = forecast.astype(np.float64) - climatology, truth.astype(np.float64) - climatology
-    power = _area_mean(f**2, weights) * _area_mean(o**2, weights)
-    product = _area_mean(f * o, weights)
+    there = ~np.isnan(o)
+    power = _area_mean(f**2, weights, there) * _area_mean(o**2, weights, there)
+    product = _area_mean(f * o, weights, there)
     return np.divide(product, np.sqrt(power), out=np.full_like(product, np.nan), where=power > 0)
 
 
@@ -224,6 +228,19 @@ def _block_counts(cases: int, block: int, draws: int, seed: int) -> Float[np.nda
     return np.bincount(flat.ravel(), minlength=draws * cases).reshape(draws, cases) / cases
 
 
-def _area_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def mean_present(values: np.ndarray, axis: tuple[int, ...]) -> np.ndarray:
+    """Mean in float64 over what is not NaN; NaN where nothing is."""
+    there = ~np.isnan(values)
+    if there.all():
+        return np.asarray(values.mean(axis=axis, dtype=np.float64))
+    total, count = np.nansum(values, axis=axis, dtype=np.float64), there.sum(axis=axis)
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def _area_mean(values: np.ndarray, weights: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Mean over the cells that are ``there``; NaN where none is. A NaN among them makes the mean one."""
     axes = tuple(range(-weights.ndim, 0))
-    return np.asarray((values * weights).mean(axis=axes) / weights.mean())
+    if there.all():
+        return np.asarray((values * weights).mean(axis=axes) / weights.mean())
+    total, area = np.where(there, values * weights, 0.0).sum(axis=axes), (there * weights).sum(axis=axes)
+    return np.divide(total, area, out=np.full_like(total, np.nan), where=area > 0)

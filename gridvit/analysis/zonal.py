@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Bool, Complex, Float, Int
 from torch import Tensor
 
 from gridvit.analysis.probe import probe
@@ -45,7 +45,7 @@ def sphere_rows(
 
     Args:
         step: on a sphere, ``dt`` in seconds.
-        state: where to linearise; a few states, for the mean.
+        state: where to linearise; a few states, for the mean, in which cells that are missing do not enter.
         latitudes: in degrees; the nearest row of cells is taken. Not the poles, where east has no direction.
         half_width: of the window, in cells of latitude and longitude; ``G`` takes the whole circle.
         context: of the states.
@@ -68,12 +68,23 @@ def sphere_rows(
     cells = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)
     probed = probe(step, state, cells, context)
     probed = probed.component(variable, variable) if probed.is_system else probed
-    weights = probed.weights.mean(axis=0).reshape(len(rows), len(columns), -1).mean(axis=1)
+    there = ~np.isnan(state[:, variable].detach().cpu().numpy()[:, cells[:, 0], cells[:, 1]])
+    weights = _mean_rows(probed.weights, there, len(rows))
     reach = [min(w, n // 2) for w, n in zip(half_width, grid.shape, strict=True)]
     latitude, (offsets, jacobian) = grid.centers[0][rows], _window(probed.offsets, weights, reach)
     near = np.abs(probed.offsets[:, 0]) <= reach[0]
     symbol = _symbol(probed.offsets[near, 1], weights[:, near], grid.shape[1])
     return xr.merge([_box(grid, latitude, offsets, jacobian), _waves(grid, latitude, symbol, step.dt)])
+
+
+def _mean_rows(
+    weights: Float[np.ndarray, "state cell K"], there: Bool[np.ndarray, "state cell"], rows: int
+) -> Float[np.ndarray, "latitude K"]:
+    """Mean over states and longitudes of what is there; zero at a latitude where nothing is."""
+    if there.all():
+        return weights.mean(axis=0).reshape(rows, -1, weights.shape[-1]).mean(axis=1)
+    total = (weights * there[..., None]).sum(axis=0).reshape(rows, -1, weights.shape[-1]).sum(axis=1)
+    return total / np.maximum(there.sum(axis=0).reshape(rows, -1).sum(axis=1), 1)[:, None]
 
 
 def _columns(n: int, count: int) -> np.ndarray:

@@ -44,7 +44,7 @@ class Variable:
 class Fields:
     """u[s, t, c, x]: fields of C variables at T regular times of S samples (1 without a sample axis).
 
-    values:    (S, T, C, *space) float32, finite, in the units of the variables and the Grid's order of cells.
+    values:    (S, T, C, *space) float32, NaN where missing, in the units of the variables and the Grid's order.
     times:     (T,) datetime64[ns], cftime dates, or float64 numbers; the same for all samples.
     step:      the one step between times.
     grid:      where the cells are.
@@ -122,8 +122,8 @@ def load(
         stride: take every ``stride``-th time.
 
     Raises:
-        InputError: what ``open_dataset``, ``standardise`` and ``find_step`` refuse; missing or infinite
-            values.
+        InputError: what ``open_dataset``, ``standardise`` and ``find_step`` refuse; infinite values; a
+            variable that is wholly missing at some time.
     """
     if isinstance(source, xr.Dataset):
         return _read(source, variables, periodic, stride)
@@ -147,31 +147,44 @@ def _read(
 def stack(ds: xr.Dataset, grid: Grid) -> Float[np.ndarray, "sample time variable *space"]:
     """All variables of a standardised dataset in one float32 array (S, T, C, *space), read one at a time.
 
+    Missing values stay NaN.
+
     Raises:
-        InputError: missing values, or infinite ones in float32; the variable and their share are named.
+        InputError: infinite values in float32; a variable without any value at some time, which is named.
     """
     samples = ds.sizes.get("sample", 1)
     values = np.empty((samples, ds.sizes["time"], len(ds.data_vars), *grid.shape), dtype=np.float32)
     for c, (name, array) in enumerate(ds.data_vars.items()):
         with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which is refused by name
             values[:, :, c] = array.values.reshape(samples, -1, *grid.shape)
-        _refuse_unfinite(str(name), values[:, :, c])
+        _refuse_infinite(str(name), values[:, :, c])
+        _refuse_empty(str(name), values[:, :, c], ds["time"].values)
     return values
 
 
-def _refuse_unfinite(name: str, values: Float[np.ndarray, "sample time *space"]) -> None:
-    finite = np.isfinite(values)
-    if finite.all():
-        return
-    missing = np.isnan(values)
-    if missing.any():
+def _refuse_infinite(name: str, values: Float[np.ndarray, "sample time *space"]) -> None:
+    infinite = np.isinf(values)
+    if infinite.any():
         raise InputError(
-            "values everywhere",
-            f"{PERCENT * missing.mean():.3g} % missing in {name!r}",
-            "missing values are not handled yet; fill them or select a region without them",
+            "finite values in the range of float32",
+            f"{PERCENT * infinite.mean():.3g} % infinite in {name!r}",
+            "repair the file or rescale the variable",
         )
-    raise InputError(
-        "finite values in the range of float32",
-        f"{PERCENT * (1 - finite.mean()):.3g} % infinite in {name!r}",
-        "repair the file or rescale the variable",
-    )
+
+
+def _refuse_empty(
+    name: str, values: Float[np.ndarray, "sample time *space"], times: Shaped[np.ndarray, " time"]
+) -> None:
+    empty = np.isnan(values).all(axis=tuple(range(2, values.ndim))).any(axis=0)
+    if empty.all() and len(empty):
+        raise InputError(
+            f"values of {name!r}", "none at any time", "repair the file or leave the variable out"
+        )
+    if empty.any():
+        first = times[empty][0]
+        when = np.datetime_as_string(first, "s") if isinstance(first, np.datetime64) else str(first)
+        raise InputError(
+            f"values of {name!r} at every time",
+            f"none at {when} ({int(empty.sum())} of {len(empty)} times)",
+            "select times that have it, or leave the variable out",
+        )

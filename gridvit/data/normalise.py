@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from gridvit.data.fields import Fields
 from gridvit.errors import InputError
 
+PERCENT = 100.0
 ROUNDING = 1e-7  # of the largest value: float32 cannot hold a smaller spread
 
 
@@ -19,39 +21,72 @@ ROUNDING = 1e-7  # of the largest value: float32 cannot hold a smaller spread
 class Statistics:
     """mean = <u>, std^2 = <(u - mean)^2>, increment_std^2 = <(d - <d>)^2> with d = u(t + dt) - u(t).
 
-    <.> averages over samples and times, and over space with the exact cell areas. All three are (C,)
-    float64, in the units of the variables (``variables`` names them).
+    <.> averages over samples and times, and over space with the exact cell areas, where there are values (of
+    increments at both times). All three are (C,) float64, in the units of the variables (``variables`` names
+    them).
+
+    presence: (C, *space), the share of samples and times at which a cell has a value: 0 outside the domain of
+        the variable (land), below 1 somewhere if it has gaps. None stands for 1 everywhere.
     """
 
     variables: tuple[str, ...]
     mean: Float[np.ndarray, " variable"]
     std: Float[np.ndarray, " variable"]
     increment_std: Float[np.ndarray, " variable"]
+    presence: Float[np.ndarray, "variable *space"] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-able fields, exact."""
         arrays = {name: getattr(self, name).tolist() for name in ("mean", "std", "increment_std")}
-        return {"variables": list(self.variables), **arrays}
+        presence = None if self.presence is None else self.presence.tolist()
+        return {"variables": list(self.variables), **arrays, "presence": presence}
 
     @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> Statistics:
         """The inverse of ``to_dict``."""
-        arrays = (np.asarray(fields[name], dtype=np.float64) for name in ("mean", "std", "increment_std"))
-        return cls(tuple(fields["variables"]), *arrays)
+        mean, std, increment = (
+            np.asarray(fields[k], dtype=np.float64) for k in ("mean", "std", "increment_std")
+        )
+        presence = fields["presence"]
+        shares = None if presence is None else np.asarray(presence, dtype=np.float64)
+        return cls(tuple(fields["variables"]), mean, std, increment, shares)
 
 
 def compute(fields: Fields) -> Statistics:
     """The statistics of one part of the data; hand it the training part and nothing else.
 
     Raises:
-        InputError: a variable that is constant, or that never changes in time; it is named.
+        InputError: a variable that is constant, that never changes in time, or that no cell has at two successive
+            times; it is named.
     """
     weights = fields.grid.areas / fields.grid.areas.sum()
     rows = [_of_variable(fields.values[:, :, c], weights) for c in range(len(fields.variables))]
     names = tuple(variable.name for variable in fields.variables)
     for name, (_, std, increment, largest) in zip(names, rows, strict=True):
         _refuse_constant(name, std, increment, ROUNDING * largest)
-    return Statistics(names, *np.array(rows)[:, :3].T)
+    presence = 1.0 - np.isnan(fields.values).mean(axis=(0, 1))
+    mean, std, increment_std, _ = np.array(rows).T
+    return Statistics(names, mean, std, increment_std, presence if presence.min() < 1 else None)
+
+
+def refuse_new_gaps(
+    values: Float[np.ndarray, "sample time variable *space"],
+    names: Sequence[str],
+    presence: Float[np.ndarray, "variable *space"] | None,
+) -> None:
+    """A network has a mask for the variables that had gaps in training, and none for the others.
+
+    Raises:
+        InputError: values are missing in a variable that was complete in training; it is named.
+    """
+    for c, name in enumerate(names):
+        missing = np.isnan(values[:, :, c])
+        if missing.any() and (presence is None or presence[c].min() == 1):
+            raise InputError(
+                f"{name!r} without gaps, as in the training part",
+                f"{PERCENT * missing.mean():.3g} % missing",
+                "fill them, or train on a part that has gaps",
+            )
 
 
 def _of_variable(
@@ -60,7 +95,7 @@ def _of_variable(
     """Mean, deviation, deviation of the increments, and largest magnitude."""
     mean, std = _moments(values, weights)
     _, increment = _moments(values, weights, increments=True)
-    return mean, std, increment, float(np.abs(values).max())
+    return mean, std, increment, float(np.nanmax(np.abs(values), initial=0.0))
 
 
 def _moments(
@@ -69,11 +104,18 @@ def _moments(
     increments: bool = False,
 ) -> tuple[float, float]:
     """Mean and deviation in two passes, a sample at a time: float64 copies of all of it would not fit."""
-    mean = float(np.mean([(_sample(u, increments) * weights).sum() for u in values])) / (
-        values.shape[1] - increments
-    )
-    squares = [(np.square(_sample(u, increments) - mean) * weights).sum() for u in values]
-    return mean, float(np.sqrt(np.mean(squares) / (values.shape[1] - increments)))
+    count = float(np.mean([_present(_sample(u, increments), weights) for u in values]))
+    if not count:
+        return math.nan, math.nan
+    mean = float(np.mean([np.nansum(_sample(u, increments) * weights) for u in values])) / count
+    squares = [np.nansum(np.square(_sample(u, increments) - mean) * weights) for u in values]
+    return mean, float(np.sqrt(np.mean(squares) / count))
+
+
+def _present(values: Float[np.ndarray, "step *space"], weights: Float[np.ndarray, "*space"]) -> float:
+    """Sum over steps of the area share that has values; of complete data exactly the number of steps."""
+    counts = np.isfinite(values).sum(axis=0)
+    return float(len(values)) if counts.min() == len(values) else float((counts * weights).sum())
 
 
 def _sample(values: Float[np.ndarray, "time *space"], increments: bool) -> Float[np.ndarray, "step *space"]:
@@ -82,8 +124,9 @@ def _sample(values: Float[np.ndarray, "time *space"], increments: bool) -> Float
 
 
 def _refuse_constant(name: str, std: float, increment: float, rounding: float) -> None:
-    if min(std, increment) <= rounding:
+    if math.isnan(increment) or min(std, increment) <= rounding:
         what = "is constant" if std <= rounding else "does not change in time"
+        what = "has no value at two successive times" if math.isnan(increment) else what
         raise InputError(
             "variables that vary over the training part",
             f"{name!r}, which {what}",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from gridvit.errors import InputError
-from gridvit.nn.bias import Bias
+from gridvit.nn.bias import AreaWeighted, Bias
 
 Replace = Callable[
     [int, Tensor], Tensor
@@ -20,7 +20,7 @@ Replace = Callable[
 def attention_weights(
     query: Float[Tensor, "batch head query dim"],
     key: Float[Tensor, "batch head key dim"],
-    bias: Float[Tensor, "head query key"],
+    bias: Float[Tensor, "*lead head query key"],
 ) -> Float[Tensor, "batch head query key"]:
     """A = softmax_j(q_i . k_j / sqrt(dim) + b_ij): the reference that analysis sees; rows sum to one."""
     return torch.softmax(query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias, dim=-1)
@@ -30,7 +30,7 @@ def folded_attention(
     query: Float[Tensor, "batch head query dim"],
     key: Float[Tensor, "batch head key dim"],
     value: Float[Tensor, "batch head key channel"],
-    fold: tuple[Float[Tensor, "head query extra"], Float[Tensor, "key extra"]],
+    fold: tuple[Float[Tensor, "head query extra"], Float[Tensor, "*lead key extra"]],
 ) -> Float[Tensor, "batch head query channel"]:
     """A v without ever forming A: the bias features stand beside the content of queries and keys."""
     batch, heads = query.shape[:2]
@@ -65,15 +65,23 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(
-        self, x: Float[Tensor, "batch token width"], layer: int = 0, replace: Replace | None = None
+        self,
+        x: Float[Tensor, "batch token width"],
+        layer: int = 0,
+        replace: Replace | None = None,
+        share: Float[Tensor, "batch token"] | None = None,
     ) -> Float[Tensor, "batch token width"]:
-        """Mixed tokens; with ``replace`` the explicit weights pass through ``replace(layer, weights)`` first."""
+        """Mixed tokens; with ``replace`` the explicit weights pass through ``replace(layer, weights)`` first.
+
+        ``share`` is the part of each token's area that has values, where the bias weighs areas; all where absent.
+        """
         batch, tokens, width = x.shape
         # (B, N, 2 h c) -> 2 x (B, h, N, c)
         query, key = self.query_key(x).view(batch, tokens, 2, self.heads, self.content).permute(2, 0, 3, 1, 4)
         value = self.value(x).view(batch, tokens, self.heads, -1).transpose(1, 2)  # (B, h, N, d)
+        known = (share,) if isinstance(self.bias, AreaWeighted) else ()
         if replace is None:
-            mixed = folded_attention(query, key, value, self.bias.fold())
+            mixed = folded_attention(query, key, value, self.bias.fold(*known))
         else:
-            mixed = replace(layer, attention_weights(query, key, self.bias.logits())) @ value
+            mixed = replace(layer, attention_weights(query, key, self.bias.logits(*known))) @ value
         return self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))

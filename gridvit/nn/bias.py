@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from gridvit.grid import Grid
 
+NO_KEY = -1e9  # log area of a key without area: finite, so that a state without any key gives no NaN
 QUIET_SHARE = 4  # every fourth head starts without a bias, so that long range is discoverable
 
 
@@ -33,7 +34,8 @@ def initial_strength(heads: int) -> Tensor:
     return (torch.arange(heads) % QUIET_SHARE != QUIET_SHARE - 1).double()
 
 
-Fold = tuple[Float[Tensor, "head token dim"], Float[Tensor, "token dim"]]
+Fold = tuple[Float[Tensor, "head token dim"], Float[Tensor, "*batch token dim"]]
+Share = Float[Tensor, "batch key"] | None
 
 
 class Bias(nn.Module, ABC):
@@ -202,9 +204,8 @@ class Plane(Bias):
             torch.einsum("m,hma->ha", order.square().to(even), even) * (2 * math.pi / self.periods) ** 2
         )
         if self.strength is not None:
-            curvature = torch.cat(
-                [curvature, self.curvature()[:, None].expand(-1, self.offsets_from.shape[1])], 1
-            )
+            walls = self.curvature()[:, None].expand(-1, self.offsets_from.shape[1])
+            curvature = torch.cat([curvature, walls], 1)
         return signed_length(curvature.mean(1))
 
 
@@ -237,7 +238,8 @@ class NoBias(Bias):
 class AreaWeighted(Bias):
     """b + log(w_j / mean w): attention with zero logits is then the area-weighted mean of the values.
 
-    One more dimension. Reference: the quadrature-weighted softmax of Bonev et al. (2025), arXiv:2505.11157.
+    ``w_j`` is the area of token ``j`` that has values in a state, all of it without ``share``; without area a token is
+    no key. One more dimension. Reference: the quadrature-weighted softmax of Bonev et al. (2025), arXiv:2505.11157.
     """
 
     log_area: Tensor
@@ -249,14 +251,19 @@ class AreaWeighted(Bias):
         self.dims = inner.dims + 1
         self.register_buffer("log_area", torch.log(areas / areas.mean()).float())
 
-    def fold(self) -> Fold:
+    def fold(self, share: Share = None) -> Fold:
+        """Keys are ``(key, dim)``, or ``(batch, 1, key, dim)`` where there is a ``share``."""
         query, key = self.inner.fold()
         ones = query.new_ones(*query.shape[:-1], 1)
-        return torch.cat([query, ones], -1), torch.cat([key, self.log_area[:, None]], -1)
+        area = self._log_area(share)[..., None]
+        return torch.cat([query, ones], -1), torch.cat([key.expand(*area.shape[:-1], -1), area], -1)
 
-    def logits(self) -> Float[Tensor, "head query key"]:
+    def logits(self, share: Share = None) -> Float[Tensor, "*batch head query key"]:
         """The inner bias plus the log area of each key."""
-        return self.inner.logits() + self.log_area
+        return self.inner.logits() + self._log_area(share)[..., None, :]
+
+    def _log_area(self, share: Share) -> Tensor:
+        return self.log_area if share is None else (self.log_area + share.log())[:, None].clamp(min=NO_KEY)
 
     def kernel(self, distance: Float[Tensor, "point"]) -> Float[Tensor, "head point"]:
         """The inner curve; area is no function of distance."""
@@ -281,8 +288,8 @@ def nearest_distance(grid: Grid) -> float:
     return max(widths) if grid.radius is None else math.radians(max(widths)) * grid.radius
 
 
-def make_bias(kind: str, grid: Grid, heads: int, harmonics: int) -> Bias:
-    """The family that fits the token grid: chordal on the sphere, Fourier and Gaussian on planes, or none."""
+def make_bias(kind: str, grid: Grid, heads: int, harmonics: int, gaps: bool = False) -> Bias:
+    """Chordal on the sphere, Fourier and Gaussian on planes, or none; area-weighted where areas differ or have gaps."""
     if kind == "none":
         inner: Bias = NoBias(grid, heads)
     elif grid.is_sphere:
@@ -290,4 +297,4 @@ def make_bias(kind: str, grid: Grid, heads: int, harmonics: int) -> Bias:
     else:
         inner = Plane(grid, heads, harmonics)
     uniform = float(grid.areas.max() - grid.areas.min()) <= 1e-6 * float(grid.areas.max())
-    return inner if uniform else AreaWeighted(inner, grid)
+    return inner if uniform and not gaps else AreaWeighted(inner, grid)

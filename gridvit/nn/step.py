@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from gridvit.grid import Grid
@@ -18,6 +18,9 @@ from gridvit.rollout import Context
 class ModelStep(nn.Module):
     """u(t + dt) = u(t) + sigma_d f((u(t) - mu) / sigma).
 
+    Missing values (NaN) of a variable that has gaps are filled with ``mu``; the network is told where. Outside the
+    domain of a variable (where training never had a value) the result is NaN, elsewhere it is a value.
+
     ``mu`` and ``sigma`` are mean and standard deviation of each variable, ``sigma_d`` the standard deviation of its
     increment over ``dt``, all of the training part and in the variable's unit.
 
@@ -26,11 +29,13 @@ class ModelStep(nn.Module):
         variables: names, in channel order.
         dt: model step, in seconds or in the PDE's time unit.
         mean, std, increment_std: ``(C,)`` each.
+        presence: ``(C, *space)``, share of the training part at which a cell has a value; 1 where absent.
     """
 
     mean: Tensor
     std: Tensor
     increment_std: Tensor
+    presence: Tensor
 
     def __init__(
         self,
@@ -40,6 +45,7 @@ class ModelStep(nn.Module):
         mean: Tensor,
         std: Tensor,
         increment_std: Tensor,
+        presence: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.network, self.variables, self.dt = network, tuple(variables), float(dt)
@@ -47,6 +53,9 @@ class ModelStep(nn.Module):
         self.register_buffer("mean", mean.detach().clone().reshape(column).float())
         self.register_buffer("std", std.detach().clone().reshape(column).float())
         self.register_buffer("increment_std", increment_std.detach().clone().reshape(column).float())
+        everywhere = torch.ones(len(self.variables), *network.grid.shape)
+        self.register_buffer("presence", everywhere if presence is None else presence.detach().float())
+        self.gappy = [c for c, share in enumerate(self.presence) if share.min() < 1]
 
     @property
     def grid(self) -> Grid:
@@ -58,11 +67,23 @@ class ModelStep(nn.Module):
         """Grid of the tokens."""
         return self.network.patches.tokens
 
+    @property
+    def domain(self) -> Bool[Tensor, "variable *space"]:
+        """Where a variable has values."""
+        return self.presence > 0
+
+    def there(self, state: Float[Tensor, "batch variable *space"]) -> Bool[Tensor, "batch variable *space"]:
+        """Where a state has values that count."""
+        return ~torch.isnan(state) & self.domain
+
     def inputs(
         self, state: Float[Tensor, "batch variable *space"], context: Context | None = None
     ) -> Float[Tensor, "batch input *space"]:
-        """The normalised state, and the clock where the network has one."""
+        """The normalised state, masks of the variables that have gaps, and the clock where the network has one."""
         x = (state - self.mean) / self.std
+        if self.gappy:
+            there = self.there(state)
+            x = torch.cat([torch.where(there, x, 0), there[:, self.gappy].to(x)], 1)
         if not self.network.config.clock:
             return x
         if context is None:
@@ -76,7 +97,18 @@ class ModelStep(nn.Module):
         attention: Replace | None = None,
     ) -> Float[Tensor, "batch variable *space"]:
         """One step of a physical state; ``attention`` sees and may replace the weights of every layer."""
-        return state + self.increment_std * self.network(self.inputs(state, context), attention)
+        increment = self.increment_std * self.network(self.inputs(state, context), attention)
+        if not self.gappy:
+            return state + increment
+        after = torch.where(self.there(state), state, self.mean) + increment
+        return torch.where(self.domain, after, torch.nan)
+
+    @torch.no_grad()
+    def token_share(
+        self, state: Float[Tensor, "batch variable *space"]
+    ) -> Float[Tensor, "batch token"] | None:
+        """Part of each token's area that has a value; none where that is always all of it."""
+        return self.network.share(torch.cat([state, self.there(state)[:, self.gappy].to(state)], 1))
 
     @torch.no_grad()
     def attention_weights(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,11 +17,15 @@ class Patches(nn.Module):
     cells have no area, enter no loss, and are cut off by ``assemble``.
     """
 
+    areas: Tensor
+
     def __init__(self, grid: Grid, patch: tuple[int, ...]) -> None:
         super().__init__()
         self.grid, self.patch = grid, patch
         self.tokens = grid.coarsen(patch)
         self.cells = int(torch.tensor(patch).prod())
+        real = np.pad(grid.areas, [(0, extra) for extra in grid.padding(patch)])
+        self.register_buffer("areas", self._cut(torch.tensor(real)[None, None])[0].float(), persistent=False)
         for axis, extra in enumerate(grid.padding(patch)):
             self.register_buffer(
                 f"source_{axis}", torch.arange(grid.shape[axis] + extra).clamp(max=grid.shape[axis] - 1)
@@ -30,6 +35,14 @@ class Patches(nn.Module):
         """Tokens in row-major order of the token grid; features are (variable, cell of the patch)."""
         for axis in range(self.grid.ndim):
             x = x.index_select(axis + 2, self.get_buffer(f"source_{axis}"))
+        return self._cut(x)
+
+    def share(self, there: Float[Tensor, "batch 1 *space"]) -> Float[Tensor, "batch token"]:
+        """sum over the token's cells of area * there / sum of area: exactly 1 where all are there."""
+        return (self.tokenise(there) * self.areas).sum(-1) / self.areas.sum(-1)
+
+    def _cut(self, x: Tensor) -> Tensor:
+        """(B, C, *padded) to (B, N, C * P)."""
         batch, variables = x.shape[:2]
         split = [n for pair in zip(self.tokens.shape, self.patch, strict=True) for n in pair]
         x = x.reshape(batch, variables, *split)  # (B, C, n1, p1, n2, p2, ...)

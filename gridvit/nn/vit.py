@@ -26,20 +26,24 @@ class Block(nn.Module):
         )
 
     def forward(
-        self, x: Float[Tensor, "batch token width"], layer: int = 0, replace: Replace | None = None
+        self,
+        x: Float[Tensor, "batch token width"],
+        layer: int = 0,
+        replace: Replace | None = None,
+        share: Float[Tensor, "batch token"] | None = None,
     ) -> Float[Tensor, "batch token width"]:
         """Tokens of the same shape."""
-        x = x + self.attention(self.norm_1(x), layer, replace)
+        x = x + self.attention(self.norm_1(x), layer, replace, share)
         return x + self.mlp(self.norm_2(x))
 
 
 class ViT(nn.Module):
     """f(u) = decode(blocks(embed(patches of u))) + skip(patches of u).
 
-    ``forward`` takes ``(B, C (+ 4 clock channels), *space)`` in units of each variable's standard deviation and
-    returns ``(B, C, *space)`` in units of the increment's. Decoder and skip start at zero, so an untrained network
-    is persistence. The skip is linear and stays within a patch: it carries amplitudes past the norms, which keep
-    only directions.
+    ``forward`` takes ``(B, C (+ masks) (+ 4 clock channels), *space)`` in units of each variable's standard deviation,
+    a mask being 1 where a variable that has gaps has a value and 0 where it is filled, and returns ``(B, C, *space)``
+    in units of the increment's. Decoder and skip start at zero, so an untrained network is persistence. The skip is
+    linear and stays within a patch: it carries amplitudes past the norms, which keep only directions.
     Reference: Dosovitskiy et al. (2021), arXiv:2010.11929.
 
     Raises:
@@ -48,13 +52,13 @@ class ViT(nn.Module):
 
     positions: Tensor
 
-    def __init__(self, config: ModelConfig, grid: Grid, variables: int) -> None:
+    def __init__(self, config: ModelConfig, grid: Grid, variables: int, masks: int = 0) -> None:
         super().__init__()
         if config.clock and not grid.is_sphere:
             raise InputError("a longitude for model.clock", "a plane", "set model.clock to false")
-        self.config, self.grid, self.variables = config, grid, variables
+        self.config, self.grid, self.variables, self.masks = config, grid, variables, masks
         self.patches = Patches(grid, config.patch)
-        inputs = variables + (CLOCK_CHANNELS if config.clock else 0)
+        inputs = variables + masks + (CLOCK_CHANNELS if config.clock else 0)
         cells = self.patches.cells
         self.embed = nn.Linear(inputs * cells, config.width)
         positions = bounded_features(self.patches.tokens)
@@ -68,9 +72,20 @@ class ViT(nn.Module):
         for start in (self.decode.weight, self.decode.bias, self.skip.weight):
             nn.init.zeros_(start)
 
+    @property
+    def gaps(self) -> bool:
+        """Whether a cell may be without any value: only where every variable has gaps."""
+        return self.masks == self.variables
+
+    def share(self, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "batch token"] | None:
+        """Part of each token's area that has a value of some variable; none where that is always all of it."""
+        if not self.gaps:
+            return None
+        return self.patches.share(x[:, self.variables : 2 * self.variables].amax(1, keepdim=True))
+
     def _block(self) -> Block:
         config, tokens = self.config, self.patches.tokens
-        bias = make_bias(config.bias, tokens, config.heads, config.harmonics)
+        bias = make_bias(config.bias, tokens, config.heads, config.harmonics, self.gaps)
         return Block(config.width, config.heads, config.mlp_ratio, bias)
 
     @property
@@ -83,9 +98,9 @@ class ViT(nn.Module):
     ) -> Float[Tensor, "batch out *space"]:
         """Increments; ``attention(layer, weights) -> weights`` sees, and may replace, every layer's weights."""
         patches = self.patches.tokenise(x)
-        h = self.embed(patches)
+        h, share = self.embed(patches), self.share(x)
         if self.place is not None:
             h = h + self.place(self.positions)
         for layer, block in enumerate(self.blocks):
-            h = block(h, layer, attention)
+            h = block(h, layer, attention, share)
         return self.patches.assemble(self.decode(self.norm(h)) + self.skip(patches), self.variables)

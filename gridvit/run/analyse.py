@@ -82,9 +82,11 @@ def attention(forecaster: Forecaster, states: torch.Tensor, context: Context) ->
     per_state = step.network.config.depth * step.network.config.heads * tokens.size**2
     kept = max(1, min(len(states), LARGEST_ATTENTION // per_state))
     weights = step.attention_weights(states[:kept], Context(context.time[:kept])).numpy()
+    present = step.token_share(states[:kept])
+    share = None if present is None else present.numpy()
     parts = [
-        attention_distance(weights, tokens),
-        radial_lift(weights, tokens).to_dataset(name="attention_radial"),
+        attention_distance(weights, tokens, share=share),
+        radial_lift(weights, tokens, share=share).to_dataset(name="attention_radial"),
     ]
     if not tokens.is_sphere and all(tokens.periodic):
         parts.append(token_stencils(attention_stencil(weights, tokens), tokens))
@@ -133,14 +135,16 @@ def scheme(step: ModelStep, states: torch.Tensor, test: Fields, config: RunConfi
     """The emulator's stencil and symbol beside the schemes', and the growth of its waves."""
     grid, patch = step.grid, step.network.patches.patch
     measured = first_variable(phase_average(probe(step, states, patch_cells(patch))))
-    references, courant = schemes(test, config.data.stride, states, patch)
+    means = states.nanmean(dim=tuple(range(2, states.ndim)), keepdim=True).expand_as(states)
+    filled = torch.where(states.isnan(), means, states)  # a solver knows no gaps
+    references, courant = schemes(test, config.data.stride, filled, patch)
     values = test.values[:, :, 0].astype(np.float64)
+    values = np.where(np.isnan(values), np.nanmean(values), values)
     table = compare(
         measured, references, grid, step.dt,
         energy=energetic(values, grid.ndim, config.evaluation.energy_share), courant=courant, time_units=test.step.unit,
     )  # fmt: skip
-    uniform = states.mean(dim=tuple(range(2, states.ndim)), keepdim=True).expand_as(states)[:1].contiguous()
-    return [table, bloch(step, uniform, patch)]
+    return [table, bloch(step, means[:1].contiguous(), patch)]
 
 
 def first_variable(stencil: Stencil) -> Stencil:

@@ -159,13 +159,15 @@ def _axis(fields: Fields, axis: int) -> dict[str, Any]:
 
 def _variable(fields: Fields, channel: int) -> dict[str, Any]:
     values = fields.values[:, :, channel]
-    mean = np.average(values.mean(axis=(0, 1), dtype=np.float64), weights=fields.grid.areas)
+    areas, there = np.broadcast_to(fields.grid.areas, values.shape), ~np.isnan(values)
+    mean = np.average(values[there].astype(np.float64), weights=areas[there])
     variable = fields.variables[channel]
     return {
         "name": variable.name,
         "units": variable.units,
         "long_name": variable.long_name,
-        "min": float(values.min()),
+        "missing": float(1 - there.mean()),
+        "min": float(np.nanmin(values)),
         "area_mean": float(mean),
-        "max": float(values.max()),
+        "max": float(np.nanmax(values)),
     }

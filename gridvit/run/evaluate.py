@@ -79,13 +79,14 @@ def evaluate(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.
     parts = partition(config.data.split, folder.fields(forecaster, data), leads)
     cases = Cases(parts["test"], windows(parts["test"], leads), leads)
     truth, weights = cases.truth, area_weights(forecaster.grid)
+    truth[..., ~forecaster.step.domain.numpy()] = np.nan  # no model can know these cells
     errors = {}
     for name, forecast in forecasts(forecaster, parts, cases, config.data.stride):
         errors[name] = square_errors(forecast, truth, weights)
         log.info("scored %s on %d cases", name, len(truth))
         if name == "emulator":
             _write_example(folder, forecaster, cases, forecast)
-    scores = _table(errors, cases, weights)
+    scores = _table(errors, cases, truth, weights)
     folder.write(scores, "scores.nc")
     return scores
 
@@ -93,14 +94,21 @@ def evaluate(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.
 def forecasts(
     forecaster: Forecaster, parts: dict[str, Fields], cases: Cases, stride: int
 ) -> Iterator[tuple[str, Float[np.ndarray, "case lead variable *space"]]]:
-    """Every forecast by name, one at a time: the emulator, then its baselines."""
+    """Every forecast by name, one at a time: the emulator, then its baselines.
+
+    Where an initial value is missing, persistence takes the train part's mean of the cell.
+    """
     train, validate, grid = parts["train"], parts["validate"], forecaster.grid
     leads = range(1, cases.leads + 1)
     yield "emulator", forecast_array(forecaster.step, cases.states, cases.seconds, cases.leads)
-    yield "persistence", np.repeat(cases.states[:, None], cases.leads, axis=1)
-    yield "damped persistence", DampedPersistence.fit(train.values, leads, grid)(cases.states)
+    damped = DampedPersistence.fit(train.values, leads, grid)
+    yield "persistence", np.repeat(damped.filled(cases.states)[:, None], cases.leads, axis=1)
+    yield "damped persistence", damped(cases.states)
     climatology = Climatology.fit(train.values, train.times)
     yield climatology.name, climatology(cases.valid_times)
+    if any(np.isnan(part.values).any() for part in parts.values()):
+        log.info("left out local ridge and solvers: they need values in every cell, and the data have gaps")
+        return
     if grid.ndim <= 2:
         yield "local ridge", LocalRidge.fit(train.values, validate.values, grid, leads)(cases.states)
         if len(climatology.hours) > 1 or climatology.annual:
@@ -135,14 +143,14 @@ def maker_name(attrs: Mapping[str, Any]) -> str:
     return str(attrs["gridvit_scheme"]) + (f", {substeps} substeps" if substeps > 1 else "")
 
 
-def _table(errors: dict[str, np.ndarray], cases: Cases, weights: np.ndarray) -> xr.Dataset:
+def _table(errors: dict[str, np.ndarray], cases: Cases, truth: np.ndarray, weights: np.ndarray) -> xr.Dataset:
     fields = cases.fields
     times, units = fields.step.leads(cases.leads)
     variables = {v.name: v.units for v in fields.variables}
     per_sample = len(cases.index) // fields.n_samples
     trajectories = fields.n_samples > 1
     blocks = 1 if trajectories else max(cases.leads, round(len(cases.index) ** (1 / 3)))
-    relative = None if fields.step.dates else square_errors(cases.truth, np.zeros_like(cases.truth), weights)
+    relative = None if fields.step.dates else square_errors(0 * truth, truth, weights)
     scores = score_table(errors, times, variables, lead_units=units, power=relative, block=blocks,
                          cluster=per_sample if trajectories else 1)  # fmt: skip
     drawn = "whole trajectories" if trajectories else f"blocks of {blocks} initial times"

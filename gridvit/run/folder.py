@@ -84,6 +84,7 @@ class RunFolder:
         if abs(fields.step.seconds - described.step.seconds) > 1e-3 * described.step.seconds:
             wanted = f"data in steps of {described.step}"
             raise InputError(wanted, str(fields.step), "set data.stride, or give the run's own data")
+        forecaster.refuse_new_gaps(fields.values)
         return fields
 
     def write(self, ds: xr.Dataset, name: str) -> Path:

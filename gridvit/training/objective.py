@@ -34,8 +34,26 @@ def decayed_groups(module: torch.nn.Module, weight_decay: float) -> list[dict[st
     ]
 
 
+def present_error(
+    found: Float[Tensor, "batch variable *space"],
+    target: Float[Tensor, "batch variable *space"],
+    weights: Float[Tensor, "*space"],
+) -> Float[Tensor, ""]:
+    """mean over states and variables of sum_x w (f - y)^2 / sum_x w, x the cells where the target y is no NaN.
+
+    A state that has no such cell of a variable does not enter; no gradient flows from the other cells.
+    """
+    there = ~torch.isnan(target)
+    area = (there * weights).flatten(2).sum(-1)
+    square = ((found - target.nan_to_num()).square() * (there * weights)).flatten(2).sum(-1)
+    return (square / area.clamp(min=torch.finfo(area.dtype).tiny)).sum() / (area > 0).sum().clamp(min=1)
+
+
 class NextStep(L.LightningModule):
     """loss = mean over cells (area-weighted), variables and batch of |f(x) - (u(t + dt) - u(t)) / sigma_d|^2.
+
+    Of variables with gaps only cells enter that have a value at both times, as the mean over their area in each state:
+    every state counts the same, however much of it is there.
 
     Persistence scores 1. Each batch is rolled along the ``shift`` axes by a number of cells that depends on seed and
     step alone: for a field whose statistics do not depend on the place along a periodic axis this is its symmetry,
@@ -61,10 +79,15 @@ class NextStep(L.LightningModule):
         """Weighted mean squared error of the normalised increment."""
         inputs = self.step.inputs(batch.state, Context(batch.time))
         target = (batch.following - batch.state) / self.step.increment_std
+        if self.step.gappy:
+            target = torch.where(self.step.domain, target, torch.nan)
         if shifts:
             axes = [axis + 2 for axis in self.shift_axes]
             inputs, target = torch.roll(inputs, shifts, axes), torch.roll(target, shifts, axes)
-        return ((self.step.network(inputs) - target).square() * self.weights).mean()
+        found = self.step.network(inputs)
+        if self.step.gappy:
+            return present_error(found, target, self.weights)
+        return ((found - target).square() * self.weights).mean()
 
     def training_step(self, batch: Pair, index: int) -> Tensor:
         """The loss of a rolled batch."""

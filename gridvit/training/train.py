@@ -18,7 +18,7 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from gridvit.checkpoint import Description, build
 from gridvit.config import RunConfig, TrainingConfig
 from gridvit.data.fields import Fields
-from gridvit.data.normalise import compute
+from gridvit.data.normalise import compute, refuse_new_gaps
 from gridvit.data.windows import partition
 from gridvit.errors import InputError
 from gridvit.nn.step import ModelStep
@@ -45,7 +45,7 @@ def plan(config: RunConfig, fields: Fields) -> Plan:
 
     Raises:
         InputError: a part of the split that is too short, a constant variable, a patch that does not fit, a shift
-            along an axis that is not periodic.
+            along an axis that is not periodic, a variable with gaps that the training part does not have.
     """
     parts = partition(config.data.split, fields, config.evaluation.leads)
     refuse_bounded_shift(config.training.shift, fields)
@@ -55,7 +55,9 @@ def plan(config: RunConfig, fields: Fields) -> Plan:
         )
     L.seed_everything(config.training.seed, workers=True, verbose=False)
     description = Description.of(config.model, fields)
-    return Plan(config, parts, build(description, compute(parts["train"])), description)
+    statistics = compute(parts["train"])
+    refuse_new_gaps(fields.values, fields.names, statistics.presence)
+    return Plan(config, parts, build(description, statistics), description)
 
 
 def fit(plan: Plan, folder: Path) -> ModelStep:
