@@ -207,8 +207,8 @@ def test_a_gap_is_taken_from_the_later_part() -> None:
         (dated("2001-01-01", 20), ("2001-01", 0.5), "two dates, or none, for the train part"),
         (
             dated("2001-01-01", 20),
-            ("1.1.2001", "2002"),
-            "like 1981, 1981-06 or 1981-06-30T12, got '1.1.2001'",
+            ("2001", "2002-01"),
+            "like 1981-06, 1981-06-30 or 1981-06-30T12, got '2001'",
         ),
         (
             dated("2001-01-01", 20),
