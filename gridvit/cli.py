@@ -24,6 +24,7 @@ Learn how gridded fields evolve with a transformer, and read what it learned as 
   evaluate RUN                    score against persistence, climatology, regression and solver, by lead time
   analyse RUN                     attention distances, learned stencil, symbol, recovered coefficients
   report RUN                      one self-contained HTML page of it all
+  fetch NAME [--out DIR]          a public data set from the catalog; --list shows them
 
 gridvit VERB --help tells the options of a verb; gridvit --version the version.
 """
@@ -293,6 +294,22 @@ def _report(arguments: Sequence[str]) -> None:
     _say(run.report(given.run))
 
 
+def _fetch(arguments: Sequence[str]) -> None:
+    options: dict[str, dict[str, Any]] = {
+        "name": {"type": str, "nargs": "?", "default": "", "help": "a name in the catalog"},
+        "--out": {"type": str, "default": ".", "help": "folder to write to"},
+        "--list": {"action": "store_true", "help": "show the catalog, or the one entry named"},
+    }
+    given = _parsed("fetch", "A public data set from the catalog.", {**options, **JSON}, arguments)
+    from gridvit.data import listing
+
+    if given.list or not given.name:
+        _say(listing.listed(given.name, given.json))
+    else:
+        found = listing.fetch(given.name, given.out)
+        _say(json.dumps(found, indent=2) if given.json else found["path"] or found["open"])
+
+
 VERBS: dict[str, Verb] = {
     "simulate": _simulate,
     "check": _check,
@@ -301,6 +318,7 @@ VERBS: dict[str, Verb] = {
     "evaluate": _evaluate,
     "analyse": _analyse,
     "report": _report,
+    "fetch": _fetch,
 }
 
 if __name__ == "__main__":
