@@ -11,7 +11,7 @@ from typing import Any
 
 from gridvit import __version__
 from gridvit.errors import InputError
-from gridvit.printing import as_json, table, tables_text
+from gridvit.printing import as_json, check_text, tables_text
 
 USAGE = """usage: gridvit VERB ...
 
@@ -51,7 +51,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except KeyboardInterrupt:
-        sys.stderr.write("gridvit: interrupted; the same command goes on from the last finished epoch\n")
+        sys.stderr.write(
+            "gridvit: interrupted; without --overwrite the same command goes on from the last epoch\n"
+        )
         return 130
     return 0
 
@@ -173,63 +175,13 @@ def _check(arguments: Sequence[str]) -> None:
         if as_json:
             _say(json.dumps(run.refused(path, error), indent=2))
         raise
-    _say(json.dumps(found, indent=2) if as_json else _checked(found))
+    _say(json.dumps(found, indent=2) if as_json else check_text(found))
 
 
 def _of_data(part: str) -> str:
     """``--select`` as the option of a run that it is."""
     own = part.startswith("--") and "." not in part.partition("=")[0] and not part.startswith("--config")
     return f"--data.{part[2:]}" if own else part
-
-
-def _checked(found: dict[str, Any]) -> str:
-    axes = [_axis_row(axis) for axis in found["grid"]["axes"]]
-    numbers = [
-        [
-            v["name"],
-            v["units"],
-            f"{v['missing']:.1%}",
-            *(f"{v[key]:.6g}" for key in ("min", "area_mean", "max")),
-        ]
-        for v in found["variables"]
-    ]
-    time = found["time"]
-    choices = ", ".join(f"{name}: {json.dumps(value)}" for name, value in found["choices"].items())
-    return "\n".join(
-        [
-            f"{found['path']}: usable" + (f" with {choices}" if choices else ""),
-            f"{found['grid']['description']}; {found['samples']} sample(s)",
-            f"{time['steps']} times, {time['first']} to {time['last']}, every {time['step']}",
-            *_estimated(found.get("estimate")),
-            "",
-            table(["axis", "in the file", "cells", "centres", "periodic", "patch sizes up to 16"], axes),
-            "",
-            table(["variable", "units", "missing", "min", "area mean", "max"], numbers),
-        ]
-    )
-
-
-def _estimated(estimate: dict[str, Any] | None) -> list[str]:
-    if estimate is None:
-        return []
-    memory = ", ".join(f"{name} {size:g}" for name, size in estimate["memory_mib"].items())
-    return [
-        f"{estimate['tokens']} tokens, {estimate['parameters']} parameters, {estimate['training_pairs']} pairs",
-        f"about {estimate['seconds_an_epoch']:.3g} s an epoch on this machine's CPU; memory in MiB: {memory}",
-    ]
-
-
-def _axis_row(axis: dict[str, Any]) -> list[Any]:
-    centres = f"{axis['from']:g} to {axis['to']:g} {axis['units']}"
-    patches = " ".join(map(str, axis["patches"]))
-    return [
-        axis["name"],
-        axis["in_file"],
-        axis["cells"],
-        centres,
-        "yes" if axis["periodic"] else "no",
-        patches,
-    ]
 
 
 def _train(arguments: Sequence[str]) -> None:

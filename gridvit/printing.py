@@ -42,3 +42,54 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
         )
         for line in lines
     )
+
+
+def check_text(found: dict[str, Any]) -> str:
+    """What ``check`` found in a file, for people."""
+    axes = [_axis_row(axis) for axis in found["grid"]["axes"]]
+    numbers = [
+        [
+            v["name"],
+            v["units"],
+            f"{v['missing']:.1%}",
+            *(f"{v[key]:.6g}" for key in ("min", "area_mean", "max")),
+        ]
+        for v in found["variables"]
+    ]
+    time = found["time"]
+    choices = ", ".join(f"{name}: {json.dumps(value)}" for name, value in found["choices"].items())
+    return "\n".join(
+        [
+            f"{found['path']}: usable" + (f" with {choices}" if choices else ""),
+            f"{found['grid']['description']}; {found['samples']} sample(s)",
+            f"{time['steps']} times, {time['first']} to {time['last']}, every {time['step']}",
+            *_estimated(found.get("estimate")),
+            "",
+            table(["axis", "in the file", "cells", "centres", "periodic", "patch sizes up to 16"], axes),
+            "",
+            table(["variable", "units", "missing", "min", "area mean", "max"], numbers),
+        ]
+    )
+
+
+def _estimated(estimate: dict[str, Any] | None) -> list[str]:
+    if estimate is None:
+        return []
+    memory = ", ".join(f"{name} {size:g}" for name, size in estimate["memory_mib"].items())
+    return [
+        f"{estimate['tokens']} tokens, {estimate['parameters']} parameters, {estimate['training_pairs']} pairs",
+        f"about {estimate['seconds_an_epoch']:.3g} s an epoch on this machine's CPU; memory in MiB: {memory}",
+    ]
+
+
+def _axis_row(axis: dict[str, Any]) -> list[Any]:
+    centres = f"{axis['from']:g} to {axis['to']:g} {axis['units']}"
+    patches = " ".join(map(str, axis["patches"]))
+    return [
+        axis["name"],
+        axis["in_file"],
+        axis["cells"],
+        centres,
+        "yes" if axis["periodic"] else "no",
+        patches,
+    ]

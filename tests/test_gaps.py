@@ -204,20 +204,20 @@ def test_loss_by_hand_and_no_gradient_from_masked_cells() -> None:
     assert (gradient == 0).tolist() == torch.isnan(target).tolist()
 
 
-def test_loss_of_a_model_sees_only_cells_that_are_there_at_both_times() -> None:
+def test_loss_counts_known_cells_by_increments_and_filled_ones_by_states() -> None:
     objective = NextStep(STEP, TrainingConfig())
     state, after = (torch.tensor(FIELDS.values[0, t : t + 2]) for t in (3, 4))
     time = torch.zeros(2, dtype=torch.float64)
     loss = objective.loss(Pair(state, after, time), [])
     assert torch.isfinite(loss)
-    there = ~torch.isnan(after - state)
+    there = ~torch.isnan(after) & STEP.domain
     strange = Pair(state, torch.where(torch.tensor(LAND), 1e3, after), time)
     assert torch.equal(objective.loss(strange, []), loss)  # a value on land is none
     gradients = torch.autograd.grad(loss, [p for p in STEP.parameters() if p.requires_grad])
     assert all(torch.isfinite(g).all() for g in gradients)
     with torch.no_grad():
-        step = (STEP(state) - state) / STEP.increment_std
-        error = (step - (after - state) / STEP.increment_std).square()[there]
+        unit = torch.where(torch.isnan(state), STEP.std, STEP.increment_std)
+        error = ((STEP(state) - after) / unit).square()[there]
         weights = objective.weights.expand_as(there)[there]
         counts = there.flatten(1).sum(1).tolist()
         by_state = [

@@ -165,7 +165,11 @@ def symbol(analysis: xr.Dataset) -> Figure:
 
     ``amplification`` and, if there, ``phase_speed`` (scheme, direction, theta); theta is k dx in radians.
     """
-    names = [name for name in ("amplification", "phase_speed") if name in analysis]
+    names = [
+        name
+        for name in ("amplification", "phase_speed")
+        if name in analysis and analysis[name].notnull().any()
+    ]
     arrays = [ordered(analysis, name, "scheme", "direction", "theta") for name in names]
     columns = arrays[0].sizes["direction"]
     figure, axes = panels(len(names) * columns, columns, 2.5, sharex=True, sharey="row")

@@ -43,6 +43,7 @@ def attention_distance(analysis: xr.Dataset) -> Figure:
         panel.set_ylabel(wrap(label(analysis[quantity])))
     _distance_references(axes[0], analysis)
     for panel in axes:
+        panel.margins(y=0.12)  # marks at the rim stay whole
         panel.set_ylim(bottom=0)
     axes[-1].set_xlabel("layer (index); within a layer the heads stand in order, numbered")
     legend(figure, axes[0])

@@ -163,7 +163,7 @@ def _forecast_titles(axes: Sequence[Axes], columns: int, array: xr.DataArray) ->
 def _forecast_lines(predicted: xr.DataArray, known: xr.DataArray | None) -> Figure:
     """One row per lead on a line of cells: the fields, and the error beside them."""
     columns = 1 if known is None else 2
-    figure, axes = panels(predicted.sizes["lead"] * columns, columns, 1.7, sharex=True)
+    figure, axes = panels(predicted.sizes["lead"] * columns, columns, 1.9, sharex=True)
     x = coordinate(predicted, str(predicted.dims[1]))
     for lead, panel in enumerate(axes[::columns]):
         if known is not None:
@@ -172,7 +172,8 @@ def _forecast_lines(predicted: xr.DataArray, known: xr.DataArray | None) -> Figu
             axes[columns * lead + 1].set_title(f"forecast {MINUS} truth, {_lead_name(predicted, lead)}")
         panel.plot(x.values, predicted[lead].values, color=COLOURS[0], label="forecast")
         panel.set_title(f"fields, {_lead_name(predicted, lead)}")
-    label_outer(axes, columns, label(x), label(predicted))
+    label_outer(axes, columns, label(x), "")
+    figure.supylabel(label(predicted), fontsize=9)
     legend(figure, axes[0])
     return figure
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import xarray as xr
@@ -30,6 +31,15 @@ def simulate(config: SimulateConfig, out: str | os.PathLike[str], overwrite: boo
     return simulation.write(simulation.simulate(config), path, overwrite)
 
 
+def located(data: DataConfig) -> DataConfig:
+    """File names made absolute, so that a run finds its data from any folder; addresses and patterns alike."""
+
+    def absolute(name: str) -> str:
+        return os.path.abspath(os.path.expanduser(name)) if name and "://" not in name else name
+
+    return replace(data, path=absolute(data.path), files=tuple(absolute(name) for name in data.files))
+
+
 def train(config: RunConfig, data: xr.Dataset | None = None, overwrite: bool = False) -> Path:
     """Train, or go on with, the run that ``config`` describes; returns its folder.
 
@@ -42,6 +52,7 @@ def train(config: RunConfig, data: xr.Dataset | None = None, overwrite: bool = F
         InputError: see ``RunFolder.refuse`` and ``gridvit.training.train.plan``; nothing has been written then.
     """
     folder = RunFolder(Path(config.root) / config.name)
+    config = replace(config, data=located(config.data))
     folder.refuse(config, overwrite)
     planned = plan(config, load_fields(config, data))
     folder.claim(config, overwrite)

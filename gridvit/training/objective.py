@@ -52,8 +52,10 @@ def present_error(
 class NextStep(L.LightningModule):
     """loss = mean over cells (area-weighted), variables and batch of |f(x) - (u(t + dt) - u(t)) / sigma_d|^2.
 
-    Of variables with gaps only cells enter that have a value at both times, as the mean over their area in each state:
-    every state counts the same, however much of it is there.
+    Of variables with gaps only cells enter that have a value at t + dt, as the mean over their area in each state:
+    every state counts the same, however much of it is there. A cell without a value at t starts from the mean, as the
+    forecast does, and its error counts in units of the state, |.| sigma_d / sigma: so filling is learned, and does not
+    drown the increments.
 
     Persistence scores 1. Each batch is rolled along the ``shift`` axes by a number of cells that depends on seed and
     step alone: for a field whose statistics do not depend on the place along a periodic axis this is its symmetry,
@@ -79,15 +81,27 @@ class NextStep(L.LightningModule):
         """Weighted mean squared error of the normalised increment."""
         inputs = self.step.inputs(batch.state, Context(batch.time))
         target = (batch.following - batch.state) / self.step.increment_std
+        scale = None
         if self.step.gappy:
-            target = torch.where(self.step.domain, target, torch.nan)
+            target, scale = self.filling(batch)
         if shifts:
             axes = [axis + 2 for axis in self.shift_axes]
             inputs, target = torch.roll(inputs, shifts, axes), torch.roll(target, shifts, axes)
+            scale = scale if scale is None else torch.roll(scale, shifts, axes)
         found = self.step.network(inputs)
-        if self.step.gappy:
-            return present_error(found, target, self.weights)
+        if scale is not None:
+            return present_error(found * scale, target * scale, self.weights)
         return ((found - target).square() * self.weights).mean()
+
+    def filling(
+        self, batch: Pair
+    ) -> tuple[Float[Tensor, "batch variable *space"], Float[Tensor, "batch variable *space"]]:
+        """Normalised increments from what the step starts from, NaN off the domain, and the unit of each error."""
+        step = self.step
+        there = step.there(batch.state)
+        target = (batch.following - torch.where(there, batch.state, step.mean)) / step.increment_std
+        scale = torch.where(there, 1.0, step.increment_std / step.std)
+        return torch.where(step.domain, target, torch.nan), scale
 
     def training_step(self, batch: Pair, index: int) -> Tensor:
         """The loss of a rolled batch."""
