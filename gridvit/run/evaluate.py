@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,12 @@ class Cases:
     index: Int[np.ndarray, "case 2"]
     leads: int
 
-    @property
+    @cached_property
     def states(self) -> Float[np.ndarray, "case variable *space"]:
         """u(t)."""
         return self.fields.values[self.index[:, 0], self.index[:, 1]]
 
-    @property
+    @cached_property
     def truth(self) -> Float[np.ndarray, "case lead variable *space"]:
         """u(t + n dt), n = 1..leads."""
         sample, start = self.index.T[:, :, None]

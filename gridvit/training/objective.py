@@ -80,10 +80,10 @@ class NextStep(L.LightningModule):
     def loss(self, batch: Pair, shifts: list[int]) -> Float[Tensor, ""]:
         """Weighted mean squared error of the normalised increment."""
         inputs = self.step.inputs(batch.state, Context(batch.time))
-        target = (batch.following - batch.state) / self.step.increment_std
-        scale = None
         if self.step.gappy:
             target, scale = self.filling(batch)
+        else:
+            target, scale = (batch.following - batch.state) / self.step.increment_std, None
         if shifts:
             axes = [axis + 2 for axis in self.shift_axes]
             inputs, target = torch.roll(inputs, shifts, axes), torch.roll(target, shifts, axes)
