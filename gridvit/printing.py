@@ -77,7 +77,7 @@ def _estimated(estimate: dict[str, Any] | None) -> list[str]:
         return []
     memory = ", ".join(f"{name} {size:g}" for name, size in estimate["memory_mib"].items())
     return [
-        f"{estimate['tokens']} tokens, {estimate['parameters']} parameters, {estimate['training_pairs']} pairs",
+        f"{estimate['tokens']} tokens, {estimate['parameters']} parameters, {estimate['training_windows']} windows",
         f"about {estimate['seconds_an_epoch']:.3g} s an epoch on this machine's CPU; memory in MiB: {memory}",
     ]
 

@@ -18,7 +18,7 @@ from gridvit.checkpoint import Description
 from gridvit.config import DataConfig, EvaluationConfig, ModelConfig, RunConfig, Split, TrainingConfig
 from gridvit.data.fields import Fields, load
 from gridvit.data.normalise import compute
-from gridvit.data.samples import Pair
+from gridvit.data.samples import Batch
 from gridvit.errors import InputError
 from gridvit.forecast import Forecaster
 from gridvit.grid import Grid
@@ -208,10 +208,10 @@ def test_loss_counts_known_cells_by_increments_and_filled_ones_by_states() -> No
     objective = NextStep(STEP, TrainingConfig())
     state, after = (torch.tensor(FIELDS.values[0, t : t + 2]) for t in (3, 4))
     time = torch.zeros(2, dtype=torch.float64)
-    loss = objective.loss(Pair(state, after, time), [])
+    loss = objective.loss(Batch(torch.stack([state, after], 1), time), [])
     assert torch.isfinite(loss)
     there = ~torch.isnan(after) & STEP.domain
-    strange = Pair(state, torch.where(torch.tensor(LAND), 1e3, after), time)
+    strange = Batch(torch.stack([state, torch.where(torch.tensor(LAND), 1e3, after)], 1), time)
     assert torch.equal(objective.loss(strange, []), loss)  # a value on land is none
     gradients = torch.autograd.grad(loss, [p for p in STEP.parameters() if p.requires_grad])
     assert all(torch.isfinite(g).all() for g in gradients)

@@ -12,7 +12,7 @@ import torch
 
 from gridvit.config import DataConfig, ModelConfig, RunConfig, SimulateConfig, Split, TrainingConfig
 from gridvit.data.fields import Fields, load
-from gridvit.data.samples import Pair, Pairs, shuffled
+from gridvit.data.samples import Batch, Windows, shuffled
 from gridvit.data.simulate import simulate
 from gridvit.errors import InputError
 from gridvit.grid import Grid
@@ -47,17 +47,20 @@ def test_loss_is_the_area_weighted_square_of_the_normalised_increment() -> None:
     bounds = np.deg2rad([-90, -67.5, -22.5, 22.5, 67.5, 90])
     weights = np.diff(np.sin(bounds)) / 2
     expected = ((((after - before).numpy() / 0.5) ** 2).mean((0, 1, 3)) * weights).sum()
-    found = objective.loss(Pair(before, after, torch.zeros(3, dtype=torch.float64)), [])
+    found = objective.loss(Batch(torch.stack([before, after], 1), torch.zeros(3, dtype=torch.float64)), [])
     assert float(found.detach()) == pytest.approx(expected, rel=1e-5)
 
 
-def test_pairs_never_cross_samples(fields: Fields) -> None:
-    pairs = Pairs(fields)
-    assert len(pairs) == 8 * 6
-    batch = pairs.__getitems__(list(range(48)))
-    values = fields.values
-    np.testing.assert_array_equal(batch.state.numpy().reshape(8, 6, 1, 16), values[:, :-1])
-    np.testing.assert_array_equal(batch.following.numpy().reshape(8, 6, 1, 16), values[:, 1:])
+@pytest.mark.parametrize("offsets", [(0, 1), (-2, 0, 3)])
+def test_windows_never_cross_samples(fields: Fields, offsets: tuple[int, ...]) -> None:
+    windows = Windows(fields, offsets)
+    starts = range(-offsets[0], 7 - offsets[-1])
+    assert len(windows) == 8 * len(starts)
+    batch = windows.__getitems__(list(range(len(windows))))
+    frames = batch.frames.numpy().reshape(8, len(starts), len(offsets), 1, 16)
+    for f, k in enumerate(offsets):
+        np.testing.assert_array_equal(frames[:, :, f], fields.values[:, starts[0] + k : starts[-1] + 1 + k])
+    np.testing.assert_array_equal(batch.time.reshape(8, -1)[5], fields.seconds[list(starts)])
 
 
 def test_order_is_a_function_of_seed_and_epoch() -> None:

@@ -1,4 +1,4 @@
-"""Pairs of consecutive states as a torch dataset that makes whole batches at once."""
+"""Windows of frames as a torch dataset that makes whole batches at once."""
 
 from __future__ import annotations
 
@@ -13,41 +13,50 @@ from torch.utils.data import Dataset
 from gridvit.data.fields import Fields
 from gridvit.data.windows import windows
 
+PAIR = (0, 1)
 
-class Pair(NamedTuple):
-    """u(t), u(t + dt) and t: ``(B, C, *space)`` twice and ``(B,)`` seconds (or PDE time units) in float64."""
 
-    state: Float[Tensor, "batch variable *space"]
-    following: Float[Tensor, "batch variable *space"]
+class Batch(NamedTuple):
+    """u(t + k dt) for each offset k, ``(B, F, V, *space)``, and t, ``(B,)`` seconds or PDE time units in float64."""
+
+    frames: Float[Tensor, "batch frame variable *space"]
     time: Float[Tensor, "batch"]
 
 
-class Pairs(Dataset[Pair]):
-    """Every (u(t), u(t + dt)) of a part of the data, within one trajectory and within the part.
+class Windows(Dataset[Batch]):
+    """Every window of frames u(t + k dt), k in ``offsets``, of a part of the data, within one trajectory and the part.
 
     Item ``n`` is a batch of one; ``__getitems__`` makes a batch of many with one indexing operation, so that data
     in memory need no workers.
+
+    Args:
+        fields: the part.
+        offsets: ascending steps from t; negative ones are history. (0, 1) is a state and the next.
     """
 
-    def __init__(self, fields: Fields) -> None:
-        self.values = torch.from_numpy(fields.values)  # (S, T, C, *space)
+    def __init__(self, fields: Fields, offsets: Sequence[int] = PAIR) -> None:
+        self.values = torch.from_numpy(fields.values)  # (S, T, V, *space)
         self.seconds = torch.from_numpy(fields.seconds)
-        self.index = torch.from_numpy(windows(fields, 1))  # (window, 2): sample, start
+        self.offsets = torch.tensor(offsets)
+        self.index = torch.from_numpy(
+            windows(fields, offsets[-1] - offsets[0])
+        )  # (window, 2): sample, first frame
+        self.index[:, 1] -= offsets[0]
 
     def __len__(self) -> int:
         return len(self.index)
 
-    def __getitem__(self, index: int) -> Pair:
+    def __getitem__(self, index: int) -> Batch:
         return self.__getitems__([index])
 
-    def __getitems__(self, indices: Sequence[int]) -> Pair:
+    def __getitems__(self, indices: Sequence[int]) -> Batch:
         sample, start = self.index[list(indices)].unbind(-1)
-        return Pair(self.values[sample, start], self.values[sample, start + 1], self.seconds[start])
+        return Batch(self.values[sample[:, None], start[:, None] + self.offsets], self.seconds[start])
 
 
-def whole_batch(pair: Pair) -> Pair:
+def whole_batch(batch: Batch) -> Batch:
     """Collate function: ``__getitems__`` has made the batch already."""
-    return pair
+    return batch
 
 
 def shuffled(length: int, seed: int, epoch: int) -> list[int]:

@@ -95,16 +95,16 @@ def estimate(config: RunConfig, fields: Fields) -> dict[str, Any]:
     """
     import torch
 
-    from gridvit.data.samples import Pairs
+    from gridvit.data.samples import Windows
     from gridvit.training.objective import NextStep
     from gridvit.training.train import plan
 
     state = torch.get_rng_state()
     planned = plan(config, fields)
-    pairs = Pairs(planned.parts["train"])
-    size = min(config.training.batch_size, len(pairs))
+    windows = Windows(planned.parts["train"])
+    size = min(config.training.batch_size, len(windows))
     objective = NextStep(planned.model, config.training)
-    batch = pairs.__getitems__(range(size))
+    batch = windows.__getitems__(range(size))
     seconds = _timed(lambda: objective.loss(batch, []).backward())
     torch.set_rng_state(state)
     tokens, model = planned.model.token_grid.size, config.model
@@ -115,11 +115,11 @@ def estimate(config: RunConfig, fields: Fields) -> dict[str, Any]:
         "parameters": 4 * ADAM * parameters,
         "activations": 4 * activations,
     }
-    batches = -(-len(pairs) // config.training.batch_size)
+    batches = -(-len(windows) // config.training.batch_size)
     return {
         "tokens": tokens,
         "parameters": parameters,
-        "training_pairs": len(pairs),
+        "training_windows": len(windows),
         "batches_an_epoch": batches,
         "memory_mib": {name: round(count / MIB, 1) for name, count in held.items()},
         "seconds_a_batch": seconds,

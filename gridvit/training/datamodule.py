@@ -1,4 +1,4 @@
-"""Training and validation pairs for Lightning."""
+"""Training and validation windows for Lightning."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from gridvit.config import TrainingConfig
 from gridvit.data.fields import Fields
-from gridvit.data.samples import Pair, Pairs, shuffled, whole_batch
+from gridvit.data.samples import Batch, Windows, shuffled, whole_batch
 
 
 class EpochOrder(Sampler[int]):
@@ -29,25 +29,25 @@ class EpochOrder(Sampler[int]):
         return iter(shuffled(self.length, self.seed, self.epoch))
 
 
-class PairsModule(L.LightningDataModule):
-    """Pairs (u(t), u(t + dt)) of the training and validation parts, in batches."""
+class WindowsModule(L.LightningDataModule):
+    """Windows of the training and validation parts, in batches."""
 
     def __init__(self, train: Fields, validate: Fields, config: TrainingConfig) -> None:
         super().__init__()
-        self.train, self.validate, self.config = Pairs(train), Pairs(validate), config
+        self.train, self.validate, self.config = Windows(train), Windows(validate), config
 
-    def train_dataloader(self) -> DataLoader[Pair]:
+    def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled by (seed, epoch)."""
         return self._loader(self.train, EpochOrder(len(self.train), self.config.seed))
 
-    def val_dataloader(self) -> DataLoader[Pair]:
+    def val_dataloader(self) -> DataLoader[Batch]:
         """In order."""
         return self._loader(self.validate, None)
 
-    def _loader(self, pairs: Pairs, sampler: EpochOrder | None) -> DataLoader[Pair]:
+    def _loader(self, windows: Windows, sampler: EpochOrder | None) -> DataLoader[Batch]:
         workers = self.config.workers
         return DataLoader(
-            pairs,
+            windows,
             batch_size=self.config.batch_size,
             sampler=sampler,
             num_workers=workers,

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.config import TrainingConfig
-from gridvit.data.samples import Pair
+from gridvit.data.samples import Batch
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
 
@@ -77,13 +77,14 @@ class NextStep(L.LightningModule):
         shape = self.step.grid.shape
         return [int(torch.randint(shape[axis], (), generator=generator)) for axis in self.shift_axes]
 
-    def loss(self, batch: Pair, shifts: list[int]) -> Float[Tensor, ""]:
+    def loss(self, batch: Batch, shifts: list[int]) -> Float[Tensor, ""]:
         """Weighted mean squared error of the normalised increment."""
-        inputs = self.step.inputs(batch.state, Context(batch.time))
+        state, following = batch.frames.unbind(1)
+        inputs = self.step.inputs(state, Context(batch.time))
         if self.step.gappy:
-            target, scale = self.filling(batch)
+            target, scale = self.filling(state, following)
         else:
-            target, scale = (batch.following - batch.state) / self.step.increment_std, None
+            target, scale = (following - state) / self.step.increment_std, None
         if shifts:
             axes = [axis + 2 for axis in self.shift_axes]
             inputs, target = torch.roll(inputs, shifts, axes), torch.roll(target, shifts, axes)
@@ -94,25 +95,25 @@ class NextStep(L.LightningModule):
         return ((found - target).square() * self.weights).mean()
 
     def filling(
-        self, batch: Pair
+        self, state: Float[Tensor, "batch variable *space"], following: Float[Tensor, "batch variable *space"]
     ) -> tuple[Float[Tensor, "batch variable *space"], Float[Tensor, "batch variable *space"]]:
         """Normalised increments from what the step starts from, NaN off the domain, and the unit of each error."""
         step = self.step
-        there = step.there(batch.state)
-        target = (batch.following - torch.where(there, batch.state, step.mean)) / step.increment_std
+        there = step.there(state)
+        target = (following - torch.where(there, state, step.mean)) / step.increment_std
         scale = torch.where(there, 1.0, step.increment_std / step.std)
         return torch.where(step.domain, target, torch.nan), scale
 
-    def training_step(self, batch: Pair, index: int) -> Tensor:
+    def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a rolled batch."""
         loss = self.loss(batch, self.shifts())
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.state))
+        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.time))
         return loss
 
-    def validation_step(self, batch: Pair, index: int) -> None:
+    def validation_step(self, batch: Batch, index: int) -> None:
         """The loss as it is."""
         loss = self.loss(batch, [])
-        self.log("validate_loss", loss, prog_bar=True, batch_size=len(batch.state), sync_dist=True)
+        self.log("validate_loss", loss, prog_bar=True, batch_size=len(batch.time), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay over the whole run."""

@@ -23,7 +23,7 @@ from gridvit.data.windows import partition
 from gridvit.errors import InputError
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import BEST, LAST, Checkpoints
-from gridvit.training.datamodule import PairsModule
+from gridvit.training.datamodule import WindowsModule
 from gridvit.training.metrics import MetricsFile
 from gridvit.training.objective import NextStep
 
@@ -68,9 +68,9 @@ def fit(plan: Plan, folder: Path) -> ModelStep:
     uninterrupted one.
     """
     objective = NextStep(plan.model, plan.config.training)
-    data = PairsModule(plan.parts["train"], plan.parts["validate"], plan.config.training)
+    data = WindowsModule(plan.parts["train"], plan.parts["validate"], plan.config.training)
     log.info(
-        "%d parameters, %d tokens, %d training pairs",
+        "%d parameters, %d tokens, %d training windows",
         sum(p.numel() for p in plan.model.parameters()), plan.model.token_grid.size, len(data.train),
     )  # fmt: skip
     _run(objective, data, plan.config.training, folder)
@@ -93,7 +93,7 @@ def refuse_bounded_shift(axes: tuple[str, ...], fields: Fields) -> None:
             )
 
 
-def _run(objective: NextStep, data: PairsModule, options: TrainingConfig, folder: Path) -> None:
+def _run(objective: NextStep, data: WindowsModule, options: TrainingConfig, folder: Path) -> None:
     """Run Lightning from the last checkpoint, if there is one, to the last epoch."""
     callbacks: list[Callback] = [Checkpoints(folder / "checkpoints"), MetricsFile(folder / "metrics.csv")]
     interactive = sys.stderr.isatty()
