@@ -17,18 +17,20 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
-from gridvit.config import ModelConfig
-from gridvit.data.fields import Fields, Variable
+from gridvit.channels import Channels
+from gridvit.config import DataConfig, ModelConfig
+from gridvit.data.fields import Fields
 from gridvit.data.layout import Layout
 from gridvit.data.normalise import Statistics
+from gridvit.data.roles import Variable, channels
 from gridvit.data.times import TimeStep
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.step import ModelStep
-from gridvit.nn.vit import ViT
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,20 @@ class Description:
     config: ModelConfig
     grid: Grid
     variables: tuple[Variable, ...]
+    channels: Channels
     step: TimeStep
     layout: Layout
 
     @classmethod
-    def of(cls, config: ModelConfig, fields: Fields) -> Description:
-        """The description of a model of ``fields``."""
-        return cls(config, fields.grid, fields.variables, fields.step, fields.layout)
+    def of(cls, config: ModelConfig, data: DataConfig, fields: Fields) -> Description:
+        """The description of a model of ``fields`` with the history, leads and boundary of ``data``."""
+        found = channels(fields.variables, fields.statics, data)
+        return cls(config, fields.grid, fields.variables, found, fields.step, fields.layout)
+
+    @property
+    def model_step(self) -> TimeStep:
+        """The step of a forecast; ``step`` is that of the data."""
+        return self.step.strided(self.channels.pace)
 
     def refuse_other(self, grid: Grid, variables: Sequence[Variable], dates: bool) -> None:
         """A model serves the grid, the units and the kind of time that it was trained with.
@@ -58,7 +67,9 @@ class Description:
                 grid.describe(),
                 "interpolate the data to that grid, or train on this one",
             )
-        for mine, other in zip(self.variables, variables, strict=True):
+        known = {variable.name: variable for variable in self.variables}
+        for other in variables:
+            mine = known[other.name]
             if mine.units != other.units:
                 raise InputError(
                     f"{mine.name!r} in {mine.units!r}, as the model was trained",
@@ -78,7 +89,8 @@ class Description:
                 "format": FORMAT,
                 "config": asdict(self.config),
                 "grid": self.grid.to_dict(),
-                "variables": [asdict(variable) for variable in self.variables],
+                "variables": [variable.to_dict() for variable in self.variables],
+                "channels": asdict(self.channels),
                 "step": self.step.to_dict(),
                 "layout": self.layout.to_dict(),
             }
@@ -94,26 +106,30 @@ class Description:
                 f"format {header.get('format')} in {path}",
                 "load it with the gridvit version that wrote it",
             )
-        config = {**header["config"], "patch": tuple(header["config"]["patch"])}
         return cls(
-            ModelConfig(**config),
+            ModelConfig(**_tuples(header["config"])),
             Grid.from_dict(header["grid"]),
-            tuple(Variable(**variable) for variable in header["variables"]),
+            tuple(Variable.from_dict(variable) for variable in header["variables"]),
+            Channels(**_tuples(header["channels"])),
             TimeStep.from_dict(header["step"]),
             Layout.from_dict(header["layout"]),
         )
 
 
-def build(description: Description, statistics: Statistics) -> ModelStep:
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a dataclass whose lists were tuples before JSON."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+
+
+def build(description: Description, statistics: Statistics, static: Tensor | None = None) -> ModelStep:
     """An untrained model: persistence, since the decoder starts at zero."""
     presence = None if statistics.presence is None else torch.from_numpy(statistics.presence).float()
-    masks = 0 if presence is None else int((presence.flatten(1).amin(1) < 1).sum())
-    network = ViT(description.config, description.grid, len(description.variables), masks)
-    mean, std, increment_std = map(
-        torch.from_numpy, (statistics.mean, statistics.std, statistics.increment_std)
-    )
-    names = [variable.name for variable in description.variables]
-    return ModelStep(network, names, description.step.seconds, mean, std, increment_std, presence)
+    mean, std, increment = map(torch.from_numpy, (statistics.mean, statistics.std, statistics.increment_std))
+    return ModelStep(
+        description.config, description.grid, description.channels, description.model_step.seconds, mean, std,
+        increment,
+        presence=presence, static=static, calendar=description.step.calendar,
+    )  # fmt: skip
 
 
 def save(path: Path, model: ModelStep, description: Description) -> None:
@@ -146,8 +162,9 @@ def load(path: Path) -> tuple[ModelStep, Description]:
         ) from None
     description = Description.from_json(header, path)
     names = tuple(variable.name for variable in description.variables)
-    blank = np.ones(len(names))
+    blank = np.ones((len(description.channels.leads), len(names)))
     presence = tensors["presence"].double().numpy()
-    model = build(description, Statistics(names, blank, blank, blank, presence))
+    statistics = Statistics(names, blank[0], blank[0], blank, presence)
+    model = build(description, statistics, tensors["static"])
     model.load_state_dict(tensors)
     return model.eval(), description

@@ -212,13 +212,19 @@ def _forecast(arguments: Sequence[str]) -> None:
             "default": "last",
             "help": "initial time: first, last, all, or a time in the file",
         },
+        "--forcings": {
+            "type": str,
+            "default": "",
+            "help": "file that covers the forecast, of what the model is given",
+        },
     }
     given = _parsed(
         "forecast", "Forecast from the states of a file.", {**options, **OUT, **OVERWRITE}, arguments
     )
     from gridvit import run
 
-    _say(run.forecast(given.run, given.file, given.steps, given.out, given.init, given.overwrite))
+    chosen = (given.init, given.overwrite, given.forcings)
+    _say(run.forecast(given.run, given.file, given.steps, given.out, *chosen))
 
 
 def _evaluate(arguments: Sequence[str]) -> None:

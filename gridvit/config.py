@@ -49,6 +49,19 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Index:
+    """The area-weighted mean of a variable over a box, as the indices of teleconnections are.
+
+    Args:
+        variable: of the file.
+        region: first and last coordinate along each axis that bounds the box, both in it; a longitude may wrap.
+    """
+
+    variable: str
+    region: dict[str, tuple[float | int, float | int]]
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Where the fields come from.
 
@@ -56,7 +69,19 @@ class DataConfig:
         path: a NetCDF, GRIB, HDF5 or MATLAB file, a Zarr store, or a pattern with * of files to join along time.
         files: further files to join to it along time.
         group: which group of the file, or which type of level of a GRIB file.
-        variables: names to learn; all gridded variables that move in time where none are named.
+        variables: names to predict from their own past; all gridded variables that move in time where no role is given.
+        predictors: names that the model sees at the present, and does not predict.
+        diagnostics: names that it predicts, and does not see.
+        forcings: names that are known in the future: the model sees them at both ends of a step.
+        statics: names of fields that do not move, such as orography.
+        static_file: where they are, if not in the file itself.
+        indices: means over a region to predict, by a name of your own, e.g.
+            {nino34: {variable: sst, region: {latitude: [-5, 5], longitude: [190, 240]}}}.
+        vectors: pairs of components along the last and the last but one axis (eastward, northward), where the standard
+            names do not say.
+        history: frames, a file step apart, that the model sees.
+        leads: file steps (after the stride) to what is predicted; the first is the step of a forecast.
+        boundary: cells at each bounded axis at which forecasts are given the data's own values.
         periodic: axes stated to be periodic or not, by name, where the file does not say.
         select: one entry along further dimensions, e.g. {level: 500, number: 0}.
         stack: further dimensions whose entries become channels, t_500, t_850, ...
@@ -70,6 +95,16 @@ class DataConfig:
     files: tuple[str, ...] = ()
     group: str = ""
     variables: tuple[str, ...] = ()
+    predictors: tuple[str, ...] = ()
+    diagnostics: tuple[str, ...] = ()
+    forcings: tuple[str, ...] = ()
+    statics: tuple[str, ...] = ()
+    static_file: str = ""
+    indices: dict[str, Index] = field(default_factory=dict)
+    vectors: tuple[tuple[str, str], ...] = ()
+    history: int = 1
+    leads: tuple[int, ...] = (1,)
+    boundary: int = 0
     periodic: dict[str, bool] = field(default_factory=dict)
     select: dict[str, int | float | str] = field(default_factory=dict)
     stack: tuple[str, ...] = ()
@@ -79,7 +114,10 @@ class DataConfig:
     split: Split = field(default_factory=Split)
 
     def __post_init__(self) -> None:
-        _require(self, 1, "stride")
+        _require(self, 1, "stride", "history", "leads")
+        _require(self, 0, "boundary")
+        if not self.leads:
+            raise InputError("at least one of data.leads", "none", "leave them out for a lead of one step")
 
 
 @dataclass(frozen=True)
@@ -97,7 +135,9 @@ class ModelConfig:
         harmonics: harmonics of the bias along each periodic axis of a plane.
         position: "bounded" adds smooth features of the coordinates along the axes that are not periodic (latitude
             on the sphere); along periodic axes position enters by distance alone.
-        clock: adds the cosine and sine of local solar time to the inputs (sphere only).
+        features: further inputs made from place and time (sphere only): local solar time, day of the year,
+            insolation at the top of the atmosphere (daily mean where a step is a day or longer), sine of latitude,
+            and the two horizontal components of the position on the unit sphere for longitude.
     """
 
     kind: Literal["vit"] = "vit"
@@ -109,7 +149,7 @@ class ModelConfig:
     bias: Literal["distance", "none"] = "distance"
     harmonics: int = 2
     position: Literal["bounded", "none"] = "bounded"
-    clock: bool = False
+    features: tuple[Literal["local_time", "day_of_year", "insolation", "latitude", "longitude"], ...] = ()
 
     def __post_init__(self) -> None:
         _require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,11 @@ from jaxtyping import Float
 
 from gridvit import checkpoint
 from gridvit.checkpoint import Description
-from gridvit.data.fields import Variable, stack
+from gridvit.data.fields import stack
 from gridvit.data.layout import Layout
 from gridvit.data.normalise import refuse_new_gaps
-from gridvit.data.sources import standardise
-from gridvit.data.times import canonical, epoch_seconds
+from gridvit.data.roles import Variable, gathered
+from gridvit.data.times import canonical, epoch_seconds, find_step
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.step import ModelStep
@@ -26,6 +27,7 @@ from gridvit.rollout import Context, Step, rollout
 
 CHUNK = 32  # initial states forecast at once: bounds memory, not the result
 MODEL_FILE = "model.safetensors"
+Known = Callable[[slice], np.ndarray]
 
 
 def forecast_array(
@@ -33,13 +35,18 @@ def forecast_array(
     states: Float[np.ndarray, "case variable *space"],
     seconds: Float[np.ndarray, "case"],
     steps: int,
+    known: Known | None = None,
 ) -> Float[np.ndarray, "case lead variable *space"]:
-    """u(t + n dt), n = 1..steps, for every initial state, in its dtype."""
+    """u(t + n dt), n = 1..steps, for every initial state, in its dtype.
+
+    ``known`` gives the fields ``(case, steps + 1, known, *space)`` that a slice of the cases is told.
+    """
     chunks = []
     with torch.no_grad():
         for first in range(0, len(states), CHUNK):
             part = slice(first, first + CHUNK)
-            context = Context(torch.from_numpy(seconds[part]))
+            told = None if known is None else torch.from_numpy(known(part))
+            context = Context(torch.from_numpy(seconds[part]), told)
             chunks.append(rollout(step, torch.from_numpy(states[part]), steps, context)[:, 1:].numpy())
     return np.concatenate(chunks)
 
@@ -49,12 +56,43 @@ def stated_periodicity(grid: Grid) -> dict[str, bool]:
     return dict(zip(grid.names, grid.periodic, strict=True))
 
 
+@dataclass(frozen=True, eq=False)
+class Initial:
+    """What a forecast starts from, sample by sample and time by time.
+
+    states:  (S, I, state, *space).
+    times:   (I,), the file's own.
+    layout:  of the user's Dataset.
+    known:   (S, I, steps + 1, known, *space), or None.
+    """
+
+    states: Float[np.ndarray, "sample init state *space"]
+    times: np.ndarray
+    layout: Layout
+    known: Float[np.ndarray, "sample init end known *space"] | None
+
+    @property
+    def flat(self) -> Float[np.ndarray, "case state *space"]:
+        """All states."""
+        return self.states.reshape(-1, *self.states.shape[2:])
+
+    @property
+    def seconds(self) -> Float[np.ndarray, "case"]:
+        """Times of all states."""
+        return np.tile(epoch_seconds(self.times), len(self.states))
+
+    def told(self, part: slice) -> Float[np.ndarray, "case end known *space"]:
+        """What is known for a part of the states."""
+        assert self.known is not None
+        return self.known.reshape(-1, *self.known.shape[2:])[part]
+
+
 @dataclass(frozen=True)
 class Forecaster:
     """A trained model that takes and gives xarray Datasets; needs no Lightning.
 
     ``Forecaster.load("runs/era5")`` reads the model file of a run folder (or the file itself). Calling it forecasts
-    from every time in the Dataset. ``step`` is the model as a ``Step`` on tensors.
+    from every time in the Dataset that has its history before it. ``step`` is the model as a ``Step`` on tensors.
     """
 
     step: ModelStep
@@ -76,66 +114,145 @@ class Forecaster:
         """Grid of the tokens, which attention lives on."""
         return self.step.token_grid
 
-    def __call__(self, ds: xr.Dataset, steps: int) -> xr.Dataset:
-        """Forecasts of ``steps`` model steps from every time in ``ds``.
+    def __call__(self, ds: xr.Dataset, steps: int, forcings: xr.Dataset | None = None) -> xr.Dataset:
+        """Forecasts of ``steps`` model steps from every time in ``ds`` that has its history before it.
+
+        Args:
+            ds: the initial states; diagnostic variables need not be in it.
+            steps: of the model.
+            forcings: the variables that the model is given, at the initial times and at the end of each step; those
+                of ``ds`` where there is none.
 
         Returns:
-            The model's variables on dimensions ``(init_time, lead, ...)`` followed by those of ``ds`` in its own
+            The predicted variables on dimensions ``(init_time, lead, ...)`` followed by those of ``ds`` in its own
             order and convention, with ``valid_time(init_time, lead)``. NaN where training never had a value (land);
-            other missing values are filled by the forecast.
+            other missing values are filled by the forecast. An index has no space dimensions.
 
         Raises:
-            InputError: another grid than the one trained on, a variable that is missing, fewer than one step.
+            InputError: another grid than the one trained on, a variable or a time that is missing, fewer than one
+                step, or more than one of a model with predictors.
         """
         if steps < 1:
             raise InputError("at least one forecast step", str(steps), "give --steps a positive number")
-        states, times, layout = self._read(ds)
-        samples, inits = states.shape[:2]
-        seconds = np.tile(epoch_seconds(times), samples)
-        cases = forecast_array(self.step, states.reshape(-1, *states.shape[2:]), seconds, steps)
-        values = cases.reshape(samples, inits, *cases.shape[1:])  # (S, I, L, C, *space)
-        return self.dataset(values, times, layout, ds.attrs)
+        if steps > 1 and self.step.channels.predictor:
+            names = ", ".join(self.step.channels.predictor)
+            raise InputError(
+                f"one step, as {names} is not known beyond the present", str(steps), "give --steps 1"
+            )
+        initial = self._read(ds, steps, forcings)
+        known = None if initial.known is None else initial.told
+        cases = forecast_array(self.step, initial.flat, initial.seconds, steps, known)
+        values = cases.reshape(*initial.states.shape[:2], *cases.shape[1:])  # (S, I, L, state, *space)
+        return self.dataset(values, initial.times, initial.layout, ds.attrs)
 
-    def attention(self, ds: xr.Dataset) -> Float[np.ndarray, "case layer head query key"]:
+    def attention(
+        self, ds: xr.Dataset, forcings: xr.Dataset | None = None
+    ) -> Float[np.ndarray, "case layer head query key"]:
         """Attention weights at every state in ``ds``, sample by sample, on ``token_grid``."""
-        states, times, _ = self._read(ds)
-        flat = torch.from_numpy(states.reshape(-1, *states.shape[2:]))
-        context = Context(torch.from_numpy(np.tile(epoch_seconds(times), len(states))))
-        return self.step.attention_weights(flat, context).numpy()
+        initial = self._read(ds, 1, forcings)
+        known = None if initial.known is None else torch.from_numpy(initial.told(slice(None)))
+        context = Context(torch.from_numpy(initial.seconds), known)
+        return self.step.attention_weights(torch.from_numpy(initial.flat), context).numpy()
 
-    def _read(self, ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray, Layout]:
-        """States (S, T, C, *space), times and layout of the user's Dataset, checked against the model."""
-        ds, grid, layout = standardise(ds, self.step.variables, stated_periodicity(self.grid))
-        if not ds.sizes["time"]:
+    def _read(self, ds: xr.Dataset, steps: int, forcings: xr.Dataset | None) -> Initial:
+        """States, times, layout and known fields of the user's Dataset, checked against the model."""
+        channels, variables = self.step.channels, self.description.variables
+        now = [v for v in variables if v.role != "forcing"]
+        values, times, layout = self._values(ds, now, absent=channels.diagnostic)
+        history = channels.history
+        if len(times) < history:
+            raise InputError(
+                f"at least {history} times along {layout.time!r}, the model's history",
+                str(len(times)) if len(times) else "none",
+                "select times that the data hold",
+            )
+        if history > 1:
+            self._refuse_other_step(times, layout.time)
+        self.refuse_new_gaps(values, [v.name for v in now])
+        frames = np.stack([values[:, k : len(times) - history + 1 + k] for k in range(history)], 2)
+        flat = torch.from_numpy(frames.reshape(-1, *frames.shape[2:]))
+        states = self.step.state_of(flat).numpy().reshape(*frames.shape[:2], -1, *self.grid.shape)
+        known = self._known(ds if forcings is None else forcings, times[history - 1 :], steps)
+        return Initial(states, times[history - 1 :], layout, known)
+
+    def _values(
+        self, ds: xr.Dataset, variables: Sequence[Variable], absent: Sequence[str] = ()
+    ) -> tuple[np.ndarray, np.ndarray, Layout]:
+        """(S, T, C, *space) of the variables, NaN for those that are absent and may be, and their times."""
+        there = [v for v in variables if v.source in ds.data_vars or v.name not in absent]
+        standard, grid, layout = gathered(ds, there, stated_periodicity(self.grid))
+        if not standard.sizes["time"]:
             raise InputError(
                 f"at least one time along {layout.time!r}", "none", "select a time that the data hold"
             )
-        times = canonical(ds["time"].values, layout.time)
-        found = [Variable.of(ds[name]) for name in self.step.variables]
-        self.description.refuse_other(grid, found, times.dtype.kind not in "fiu")
-        values = stack(ds, grid)
-        self.refuse_new_gaps(values)
+        times = canonical(standard["time"].values, layout.time)
+        dates = times.dtype.kind not in "fiu"
+        self.description.refuse_other(grid, [v.described(standard[v.name]) for v in there], dates)
+        read = stack(standard, grid)
+        if len(there) == len(variables):
+            return read, times, layout
+        values = np.full((*read.shape[:2], len(variables), *grid.shape), np.nan, np.float32)
+        values[:, :, [n for n, v in enumerate(variables) if v in there]] = read
         return values, times, layout
 
-    def refuse_new_gaps(self, values: Float[np.ndarray, "sample time variable *space"]) -> None:
-        """A variable that was complete in training must be so now; raises InputError otherwise."""
-        refuse_new_gaps(values, self.step.variables, self.step.presence.double().cpu().numpy())
+    def _refuse_other_step(self, times: np.ndarray, name: str) -> None:
+        step = self.description.step
+        found = find_step(times, step.unit, name)
+        if found.months != step.months or abs(found.seconds - step.seconds) > 1e-3 * step.seconds:
+            raise InputError(
+                f"times in steps of {step}", str(found), "select every so many times of the file"
+            )
+
+    def _known(
+        self, ds: xr.Dataset, times: np.ndarray, steps: int
+    ) -> Float[np.ndarray, "sample init end known *space"] | None:
+        """The known fields at each initial time and at the end of each step from it."""
+        places = self.step.channels.known_places
+        if not places:
+            return None
+        wanted = [self.description.variables[n] for n in places]
+        values, found, _ = self._values(ds, wanted)
+        step = self.description.model_step
+        needed = np.array([[step.after(time, n) for n in range(steps + 1)] for time in times])
+        seconds, ends = epoch_seconds(found), epoch_seconds(needed.ravel())
+        near = np.abs(seconds[:, None] - ends).argmin(axis=0)
+        late = np.flatnonzero(np.abs(seconds[near] - ends) > 1e-3 * step.seconds)
+        if late.size:
+            names = ", ".join(v.name for v in wanted)
+            raise InputError(
+                f"{names} at the start and the end of each step",
+                f"none at {needed.ravel()[late[0]]}",
+                "give --forcings FILE that covers the forecast, or take fewer steps",
+            )
+        return values[:, near.reshape(needed.shape)]
+
+    def refuse_new_gaps(
+        self, values: Float[np.ndarray, "sample time variable *space"], names: Sequence[str]
+    ) -> None:
+        """What the model sees of a variable without gaps in training has none now; raises InputError otherwise."""
+        frame = list(self.step.channels.frame)
+        seen = [n for n, name in enumerate(names) if name not in self.step.channels.diagnostic]
+        presence = self.step.presence.double().cpu().numpy()[[frame.index(names[n]) for n in seen]]
+        refuse_new_gaps(values[:, :, seen], [names[n] for n in seen], presence)
 
     def dataset(
         self,
-        values: Float[np.ndarray, "sample init lead variable *space"],
+        values: Float[np.ndarray, "sample init lead channel *space"],
         times: np.ndarray,
         layout: Layout,
         attrs: dict[str, Any],
     ) -> xr.Dataset:
-        """Forecast values from ``times`` as a Dataset in the user's layout."""
-        step = self.description.step
+        """Forecast values from ``times``, targets first, as a Dataset in the user's layout."""
+        step = self.description.model_step
         leads, unit = step.leads(values.shape[2])
         valid = np.array([[step.after(time, n + 1) for n in range(len(leads))] for time in times])
-        dims = ("sample", "init_time", "lead", *self.grid.names)
-        arrays = {
-            v.name: (dims, values[:, :, :, c], v.attrs()) for c, v in enumerate(self.description.variables)
-        }
+        leading = ("sample", "init_time", "lead")
+        arrays = {}
+        for c, v in enumerate(self.description.variables[: len(self.step.channels.targets)]):
+            field = values[:, :, :, c]
+            number = field.reshape(*field.shape[:3], -1)[..., 0]
+            dims, kept = (leading, number) if v.of else ((*leading, *self.grid.names), field)
+            arrays[v.name] = (dims, kept, v.attrs())
         coords = {
             "init_time": ("init_time", times, {"standard_name": "forecast_reference_time"}),
             "lead": ("lead", leads, {"standard_name": "forecast_period", "units": unit}),

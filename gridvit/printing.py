@@ -51,6 +51,7 @@ def check_text(found: dict[str, Any]) -> str:
         [
             v["name"],
             v["units"],
+            v["role"] + (f", {v['component']} of a vector" if v["component"] else ""),
             f"{v['missing']:.1%}",
             *(f"{v[key]:.6g}" for key in ("min", "area_mean", "max")),
         ]
@@ -67,7 +68,8 @@ def check_text(found: dict[str, Any]) -> str:
             "",
             table(["axis", "in the file", "cells", "centres", "periodic", "patch sizes up to 16"], axes),
             "",
-            table(["variable", "units", "missing", "min", "area mean", "max"], numbers),
+            table(["variable", "units", "role", "missing", "min", "area mean", "max"], numbers),
+            *([f"static fields: {', '.join(found['statics'])}"] if found["statics"] else []),
         ]
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -21,17 +21,19 @@ class Context:
 
     Args:
         time: ``(B,)`` float64, when each state holds: seconds since 1970, or since the start if undated.
+        known: ``(B, T, K, *space)`` fields known at the time of the state and at the end of each coming step.
     """
 
     time: Tensor
+    known: Tensor | None = None
 
     def advanced(self, dt: float) -> Context:
         """The same a step of ``dt`` seconds later."""
-        return replace(self, time=self.time + dt)
+        return Context(self.time + dt, None if self.known is None else self.known[:, 1:])
 
-    def take(self, rows: Tensor) -> Context:
+    def take(self, rows: Tensor | slice) -> Context:
         """The context of the chosen states, ``rows`` an index into the batch."""
-        return replace(self, time=self.time[rows])
+        return Context(self.time[rows], None if self.known is None else self.known[rows])
 
 
 @runtime_checkable

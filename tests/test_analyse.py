@@ -10,12 +10,13 @@ import xarray as xr
 from gridvit.analysis.bloch import phase_average
 from gridvit.analysis.compare import compare
 from gridvit.analysis.probe import patch_cells, probe
-from gridvit.config import SimulateConfig
+from gridvit.channels import Channels
+from gridvit.config import DataConfig, SimulateConfig
 from gridvit.data.fields import load
 from gridvit.data.simulate import simulate
 from gridvit.grid import Grid
 from gridvit.nn.bias import make_bias
-from gridvit.run.analyse import energetic, first_variable, inside, schemes, some_states, token_stencils
+from gridvit.run.analyse import energetic, first_variable, inside, schemes, token_stencils
 from gridvit.run.evaluate import Cases, solvers
 from gridvit.stencil import Stencil
 
@@ -53,10 +54,11 @@ def linear() -> xr.Dataset:
 
 def test_a_solver_measured_as_the_emulator_is_no_distance_from_itself(burgers: xr.Dataset) -> None:
     fields = load(burgers)
-    states, _ = some_states(fields, 2)
-    solver = solvers(fields, 1)["ssprk3, 4 substeps"]
+    states = torch.tensor(fields.values[[0, -1], 3])
+    known = solvers(fields, 1)
+    solver = known["ssprk3, 4 substeps"]
     measured = first_variable(phase_average(probe(solver, states, patch_cells((2, 3)))))
-    references, courant = schemes(fields, 1, states, (2, 3))
+    references, courant = schemes(known, fields.grid, states, (2, 3))
     assert (list(references), courant) == (["ssprk3, 4 substeps"], None)
     table = compare(measured, references, fields.grid, fields.step.seconds)
     np.testing.assert_allclose(table["distance_unweighted"], 0, atol=1e-12)
@@ -64,7 +66,7 @@ def test_a_solver_measured_as_the_emulator_is_no_distance_from_itself(burgers: x
 
 def test_linear_references_are_the_schemes_stable_at_this_step(linear: xr.Dataset) -> None:
     fields = load(linear)
-    references, courant = schemes(fields, 1, some_states(fields, 2)[0], (2, 3))
+    references, courant = schemes(solvers(fields, 1), fields.grid, torch.tensor(fields.values[0, :2]), (2, 3))
     assert list(references)[:2] == ["upwind", "exact"]
     assert "lax-friedrichs" not in references  # never stable with diffusion
     assert courant == pytest.approx([0.4, 0.2])
@@ -72,24 +74,34 @@ def test_linear_references_are_the_schemes_stable_at_this_step(linear: xr.Datase
 
 def test_no_solver_for_what_the_file_no_longer_is(burgers: xr.Dataset, linear: xr.Dataset) -> None:
     assert list(solvers(load(burgers), 1)) == ["ssprk3, 4 substeps"]
-    assert solvers(load(burgers, ("v", "u")), 1) == {}
-    assert solvers(load(burgers, ("u",)), 1) == {}
-    assert solvers(load(linear, periodic={"y": False}), 1) == {}
+    assert solvers(load(burgers, DataConfig(variables=("v", "u"))), 1) == {}
+    assert solvers(load(burgers, DataConfig(variables=("u",))), 1) == {}
+    assert solvers(load(linear, DataConfig(periodic={"y": False})), 1) == {}
     assert list(solvers(load(linear), 1)) == ["upwind", "exact"]
     assert solvers(load(linear.isel(time=slice(None, None, 2))), 1) == {}
     assert solvers(load(linear.drop_attrs(deep=False)), 1) == {}
-    strided = solvers(load(linear, stride=2), 2)
+    strided = solvers(load(linear, DataConfig(stride=2)), 2)
     assert [step.dt for step in strided.values()] == [2.0, 2.0]
 
 
 def test_cases_are_the_windows_of_the_test_part(linear: xr.Dataset) -> None:
     fields = load(linear)
-    cases = Cases(fields, np.array([[0, 1], [2, 3]]), 2)
+    cases = Cases(fields, np.array([[0, 1], [2, 3]]), 2, Channels(("u",)))
     values = fields.values
     np.testing.assert_array_equal(cases.states, [values[0, 1], values[2, 3]])
     np.testing.assert_array_equal(cases.truth[1], values[2, 4:6])
     assert cases.valid_times.tolist() == [[2, 3], [4, 5]]
     assert (cases.seconds.tolist(), cases.times.tolist()) == ([1, 3], [1, 3])
+
+
+def test_cases_of_a_model_with_history_and_a_longer_step(linear: xr.Dataset) -> None:
+    cases = Cases.of(load(linear), 2, Channels(("u",), history=2, leads=(2,)))
+    values = cases.fields.values
+    assert cases.index[:3].tolist() == [[0, 0], [0, 1], [1, 0]]
+    np.testing.assert_array_equal(cases.frames(slice(1, 2))[0], values[0, 1:3])
+    np.testing.assert_array_equal(cases.states[1], values[0, 2])
+    np.testing.assert_array_equal(cases.truth[1], values[0, [4, 6]])
+    assert cases.valid_times[:2].tolist() == [[3, 5], [4, 6]]
 
 
 def test_energy_is_kept_on_the_fewest_waves() -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from gridvit import checkpoint
 from gridvit.checkpoint import Description
-from gridvit.config import ModelConfig
+from gridvit.config import DataConfig, ModelConfig
 from gridvit.data.fields import Fields, load
 from gridvit.data.normalise import compute
 from gridvit.errors import InputError
@@ -34,7 +34,7 @@ def make_fields(times: int = 7, shape: tuple[int, int] = (6, 10)) -> Fields:
 
 
 def make_model(fields: Fields) -> tuple[checkpoint.ModelStep, Description]:
-    description = Description.of(ModelConfig(patch=(2, 5), width=24, depth=1, heads=2), fields)
+    description = Description.of(ModelConfig(patch=(2, 5), width=24, depth=1, heads=2), DataConfig(), fields)
     torch.manual_seed(5)
     model = checkpoint.build(description, compute(fields))
     torch.nn.init.normal_(model.network.decode.weight)
@@ -63,13 +63,13 @@ def test_refusals(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="which has no gridvit header"):
         checkpoint.load(tmp_path / "other.safetensors")
     save_file({"a": torch.zeros(3)}, tmp_path / "new.safetensors", metadata={"gridvit": '{"format": 99}'})
-    with pytest.raises(InputError, match="expected a model file of format 2, got format 99 in"):
+    with pytest.raises(InputError, match="expected a model file of format 3, got format 99 in"):
         checkpoint.load(tmp_path / "new.safetensors")
 
 
 def test_a_file_of_the_format_before_gaps_is_refused(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(3)}, tmp_path / "old.safetensors", metadata={"gridvit": '{"format": 1}'})
-    sentence = "expected a model file of format 2, got format 1 in .*: load it with the gridvit version that wrote it"
+    sentence = "expected a model file of format 3, got format 1 in .*: load it with the gridvit version that wrote it"
     with pytest.raises(InputError, match=sentence):
         checkpoint.load(tmp_path / "old.safetensors")
 

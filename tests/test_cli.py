@@ -199,8 +199,8 @@ def test_check_with_a_config_estimates_what_a_run_costs(
     status, out, err = run(capsys, "check", str(weather), "--config", str(tmp_path / "c.yaml"), "--json")
     assert status == 0, err
     cost = json.loads(out)["estimate"]
-    # 7 latitudes in patches of 2 and 12 longitudes of 3; 28 training times in batches of 4 pairs
-    assert (cost["tokens"], cost["training_pairs"], cost["batches_an_epoch"]) == (16, 27, 7)
+    # 7 latitudes in patches of 2 and 12 longitudes of 3; 28 training times in batches of 4 windows
+    assert (cost["tokens"], cost["training_windows"], cost["batches_an_epoch"]) == (16, 27, 7)
     assert cost["seconds_an_epoch"] == pytest.approx(7 * cost["seconds_a_batch"])
     assert "s an epoch" in run(capsys, "check", str(weather), "--config", str(tmp_path / "c.yaml"))[1]
 

@@ -11,7 +11,7 @@ import xarray as xr
 
 from gridvit import checkpoint
 from gridvit.checkpoint import Description
-from gridvit.config import ModelConfig
+from gridvit.config import DataConfig, ModelConfig
 from gridvit.data.fields import load
 from gridvit.data.normalise import compute
 from gridvit.errors import InputError
@@ -38,7 +38,9 @@ def dataset(times: int = 5) -> xr.Dataset:
 @pytest.fixture
 def forecaster() -> Forecaster:
     fields = load(dataset())
-    description = Description.of(ModelConfig(patch=(2, 5), width=24, depth=1, heads=2, clock=True), fields)
+    description = Description.of(
+        ModelConfig(patch=(2, 5), width=24, depth=1, heads=2, features=("local_time",)), DataConfig(), fields
+    )
     torch.manual_seed(5)
     model = checkpoint.build(description, compute(fields)).eval()
     torch.nn.init.normal_(model.network.decode.weight, std=0.1)

@@ -56,7 +56,7 @@ def dataset(times: int = 23, moving: bool = True, names: tuple[str, ...] = ("sst
 def model(fields: Fields, position: str = "bounded") -> tuple[ModelStep, Description]:
     """A model with random weights everywhere, on the statistics of all of ``fields``."""
     config = ModelConfig(patch=(3, 5), width=32, depth=2, heads=2, position=position)
-    description = Description.of(config, fields)
+    description = Description.of(config, DataConfig(), fields)
     torch.manual_seed(5)
     step = checkpoint.build(description, compute(fields)).eval()
     for weight in (step.network.decode.weight, step.network.skip.weight):
@@ -80,7 +80,7 @@ def test_statistics_are_those_of_the_values_that_are_there() -> None:
     both = ~np.isnan(steps)
     center = np.average(steps[both], weights=weights[1:][both])
     square = np.average((steps[both] - center) ** 2, weights=weights[1:][both])
-    assert found.increment_std[0] ** 2 == pytest.approx(square)
+    assert found.increment_std[0, 0] ** 2 == pytest.approx(square)
     assert found.presence is not None
     np.testing.assert_array_equal(found.presence[0] == 0, LAND)
     assert found.presence[0, 6, 3] == pytest.approx(there[:, 6, 3].mean())

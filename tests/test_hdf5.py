@@ -10,6 +10,7 @@ import pde
 import pytest
 import xarray as xr
 
+from gridvit.config import DataConfig
 from gridvit.data.fields import load
 from gridvit.data.sources import open_dataset
 from gridvit.errors import InputError
@@ -23,7 +24,7 @@ def test_pdebench_tensor_with_one_time_too_many(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "burgers", "w") as file:
         file["tensor"], file["x-coordinate"] = u, np.linspace(0.5, 6.5, X)
         file["t-coordinate"] = 0.25 * np.arange(T + 1)
-    fields = load(tmp_path / "burgers", None, {"x": True})
+    fields = load(tmp_path / "burgers", DataConfig(periodic={"x": True}))
     assert (fields.names, fields.grid.names, fields.step.seconds) == (("tensor",), ("x",), 0.25)
     assert fields.grid.periodic == (True,)
     np.testing.assert_array_equal(fields.values[:, :, 0], u)

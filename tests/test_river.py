@@ -131,7 +131,7 @@ def weather(tmp_path: Path) -> Path:
 
 
 def test_sphere(gridvit: Run, weather: Path) -> None:
-    gridvit("train", "--data.path", str(weather), "--model.patch", "[4,4]", "--model.clock", "true",
+    gridvit("train", "--data.path", str(weather), "--model.patch", "[4,4]", "--model.features", "[local_time]",
             "--training.shift", "[longitude]", *TINY)  # fmt: skip
     gridvit("forecast", "runs/run", str(weather), "--steps", "2", "--init", "2001-01-03T06", "--out", "f.nc")
     with xr.open_dataset("f.nc", decode_timedelta=False) as f, xr.open_zarr(weather) as ds:

@@ -67,7 +67,7 @@ def test_thirty_days_are_no_month() -> None:
 def test_cftime_calendars_step_in_their_own_days(calendar: str) -> None:
     days = [cftime.datetime(2000, 2, 27, calendar=calendar), cftime.datetime(2000, 2, 28, calendar=calendar)]
     step = find_step(np.array(days, dtype=object))
-    assert step == TimeStep(DAY)
+    assert step == TimeStep(DAY, calendar=calendar)
     expected = {"360_day": (2, 29), "noleap": (3, 1)}.get(calendar, (2, 29))
     after = step.after(days[1], 1)
     assert (after.month, after.day, after.calendar) == (*expected, calendar)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from gridvit.channels import Channels
 from gridvit.config import DataConfig, ModelConfig, RunConfig, SimulateConfig, Split, TrainingConfig
 from gridvit.data.fields import Fields, load
 from gridvit.data.samples import Batch, Windows, shuffled
@@ -38,8 +39,9 @@ def fields() -> Fields:
 
 def test_loss_is_the_area_weighted_square_of_the_normalised_increment() -> None:
     grid = Grid.latlon(5, 8, poles=True)
-    step = ModelStep(ViT(ModelConfig(patch=(2, 2), width=24, depth=1, heads=2), grid, 1), ("u",), 1.0,
-                     torch.tensor([3.0]), torch.tensor([2.0]), torch.tensor([0.5]))  # fmt: skip
+    config = ModelConfig(patch=(2, 2), width=24, depth=1, heads=2)
+    numbers = (torch.tensor([value]) for value in (3.0, 2.0, 0.5))
+    step = ModelStep(config, grid, Channels(("u",)), 1.0, *numbers)
     objective = NextStep(step, TrainingConfig())
     rng = np.random.default_rng(0)
     before, after = (torch.tensor(rng.standard_normal((3, 1, 5, 8)), dtype=torch.float32) for _ in range(2))
@@ -77,7 +79,7 @@ def test_schedule() -> None:
 
 
 def test_only_linear_weights_decay() -> None:
-    network = ViT(ModelConfig(patch=(4,), width=24, depth=1, heads=2), Grid.regular(16), 1)
+    network = ViT(ModelConfig(patch=(4,), width=24, depth=1, heads=2), Grid.regular(16), 1, 1)
     groups = decayed_groups(network, 0.3)
     decayed = {id(p) for p in groups[0]["params"]}
     linear = {id(m.weight) for m in network.modules() if isinstance(m, torch.nn.Linear)}

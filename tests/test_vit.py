@@ -7,11 +7,13 @@ import math
 import pytest
 import torch
 
+from gridvit.channels import Channels
 from gridvit.config import ModelConfig
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ModelStep, ViT
-from gridvit.nn.position import bounded_features, clock
+from gridvit.nn.features import features
+from gridvit.nn.position import bounded_features
 from gridvit.rollout import Context, Step
 
 TORUS = Grid.regular((6, 10), (3.0, 5.0))
@@ -21,20 +23,21 @@ SMALL = ModelConfig(patch=(2, 2), width=48, depth=2, heads=3)
 def trained_looking(grid: Grid, config: ModelConfig, variables: int = 2) -> ModelStep:
     """A step whose weights are random everywhere."""
     torch.manual_seed(7)
-    network = ViT(config, grid, variables)
-    for weight in (network.decode.weight, network.skip.weight):
-        torch.nn.init.normal_(weight, std=0.1)
     names = tuple("abc"[:variables])
     mean, std, increment = (
         torch.tensor([1.0, -2.0, 3.0]),
         torch.tensor([2.0, 3.0, 5.0]),
         torch.tensor([0.5, 0.7, 1.1]),
     )
-    return ModelStep(network, names, 0.25, mean[:variables], std[:variables], increment[:variables])
+    numbers = mean[:variables], std[:variables], increment[:variables]
+    step = ModelStep(config, grid, Channels(names), 0.25, *numbers)
+    for weight in (step.network.decode.weight, step.network.skip.weight):
+        torch.nn.init.normal_(weight, std=0.1)
+    return step
 
 
 def test_untrained_is_persistence() -> None:
-    step = ModelStep(ViT(SMALL, TORUS, 2), ("a", "b"), 1.0, torch.zeros(2), torch.ones(2), torch.ones(2))
+    step = ModelStep(SMALL, TORUS, Channels(("a", "b")), 1.0, torch.zeros(2), torch.ones(2), torch.ones(2))
     state = torch.randn(3, 2, 6, 10)
     assert torch.equal(step(state), state)
 
@@ -84,9 +87,9 @@ def test_attention_weights_are_those_of_the_forward_pass() -> None:
     torch.testing.assert_close(frozen, step(state), atol=1e-5, rtol=1e-5)
 
 
-def test_clock_by_hand() -> None:
+def test_local_time_by_hand() -> None:
     grid = Grid.latlon(3, 4)
-    waves = clock(grid, torch.tensor([0.0, 21600.0], dtype=torch.float64))
+    waves = features(("local_time",), grid, torch.tensor([0.0, 21600.0], dtype=torch.float64), 3600.0)
     assert waves.shape == (2, 4, 3, 4)
     # midnight at 0 E, 6 h local time at 90 E; six hours later 6 h at 0 E and noon at 90 E
     expected = [[[1, 0, -1, 0], [0, 1, 0, -1]], [[0, -1, 0, 1], [1, 0, -1, 0]]]
@@ -94,13 +97,14 @@ def test_clock_by_hand() -> None:
     torch.testing.assert_close(waves[:, 2, 0], waves[:, 0, 0] ** 2 - waves[:, 1, 0] ** 2, atol=1e-12, rtol=0)
 
 
-def test_clock_needs_a_sphere_and_a_time() -> None:
-    with pytest.raises(
-        InputError, match=r"expected a longitude for model.clock, got a plane: set model.clock to false"
-    ):
-        ViT(ModelConfig(patch=(2, 2), clock=True), TORUS, 1)
+def test_features_need_a_sphere_and_a_time() -> None:
+    sentence = "expected latitude and longitude for model.features, got a plane: leave model.features out"
+    with pytest.raises(InputError, match=sentence):
+        ViT(ModelConfig(patch=(2, 2), features=("local_time",)), TORUS, 1, 1)
     grid = Grid.latlon(6, 12)
-    step = trained_looking(grid, ModelConfig(patch=(2, 3), width=48, depth=1, heads=3, clock=True), 1)
+    step = trained_looking(
+        grid, ModelConfig(patch=(2, 3), width=48, depth=1, heads=3, features=("local_time",)), 1
+    )
     state = torch.randn(2, 1, 6, 12)
     with pytest.raises(ValueError, match="needs a context"):
         step(state)

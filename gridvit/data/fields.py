@@ -10,34 +10,15 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float, Shaped
 
+from gridvit.config import DataConfig
+from gridvit.data.choices import open_chosen
 from gridvit.data.layout import Layout, plain
-from gridvit.data.sources import open_dataset, standardise
+from gridvit.data.roles import Variable, gathered, requested, static_fields, with_components
 from gridvit.data.times import TimeStep, canonical, epoch_seconds, find_step
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 
 PERCENT = 100.0
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A variable of the file by its name and attributes; without units it is dimensionless (CF 3.1)."""
-
-    name: str
-    units: str = "1"
-    long_name: str = ""
-    standard_name: str = ""
-
-    @classmethod
-    def of(cls, array: xr.DataArray) -> Variable:
-        """The variable that ``array`` holds."""
-        keys = ("units", "long_name", "standard_name")
-        return cls(str(array.name), **{key: str(array.attrs[key]) for key in keys if key in array.attrs})
-
-    def attrs(self) -> dict[str, str]:
-        """The CF attributes that are known."""
-        stated = {"units": self.units, "long_name": self.long_name, "standard_name": self.standard_name}
-        return {key: text for key, text in stated.items() if text}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +29,11 @@ class Fields:
     times:     (T,) datetime64[ns], cftime dates, or float64 numbers; the same for all samples.
     step:      the one step between times.
     grid:      where the cells are.
-    variables: what the C variables are.
+    variables: what the C variables are: prognostic, diagnostic, predictors, forcings, in this order.
     layout:    how the user's file was laid out.
     attrs:     attributes of the file.
+    statics:   fields that do not move.
+    static_values: (K, *space) float32, NaN where missing; None without statics.
     """
 
     values: Float[np.ndarray, "sample time variable *space"]
@@ -60,6 +43,8 @@ class Fields:
     variables: tuple[Variable, ...]
     layout: Layout
     attrs: dict[str, Any]
+    statics: tuple[Variable, ...] = ()
+    static_values: Float[np.ndarray, "static *space"] | None = None
 
     @property
     def n_samples(self) -> int:
@@ -94,6 +79,14 @@ class Fields:
             return replace(self, values=self.values[part])
         raise InputError("an axis 'time' or 'sample'", repr(along), "choose one of them")
 
+    @property
+    def targets(self) -> Fields:
+        """The fields of what is predicted alone, prognostic and diagnostic."""
+        count = sum(v.role in ("prognostic", "diagnostic") for v in self.variables)
+        if count == len(self.variables):
+            return self
+        return replace(self, values=self.values[:, :, :count], variables=self.variables[:count])
+
     def to_dataset(self) -> xr.Dataset:
         """The fields in internal layout, (sample?, time, *space); ``layout.restore`` gives the user's."""
         leading = ("sample", "time") if self.layout.sample else ("time",)
@@ -107,41 +100,38 @@ class Fields:
         return xr.Dataset(arrays, {"time": ("time", self.times, units), **self.grid.coords()}, self.attrs)
 
 
-def load(
-    source: str | os.PathLike[str] | xr.Dataset,
-    variables: tuple[str, ...] | None = None,
-    periodic: dict[str, bool] | None = None,
-    stride: int = 1,
-) -> Fields:
-    """Read a file or a dataset into memory, one step of the model being ``stride`` steps of the file.
+def load(source: str | os.PathLike[str] | xr.Dataset | None = None, data: DataConfig | None = None) -> Fields:
+    """Read a file or a dataset into memory, with the choices of ``data``.
 
     Args:
-        source: path of a NetCDF file or Zarr store, or an open dataset.
-        variables: which to read; all gridded ones that move in time where none are named.
-        periodic: axes stated to be periodic or not, by name.
-        stride: take every ``stride``-th time.
+        source: path of a file or store, or an open dataset; what ``data.path`` names where there is none.
+        data: variables and their roles, choices, and the stride, the steps of the file in a step of the data.
 
     Raises:
-        InputError: what ``open_dataset``, ``standardise`` and ``find_step`` refuse; infinite values; a
-            variable that is wholly missing at some time.
+        InputError: what ``open_chosen``, ``standardise`` and ``find_step`` refuse; roles that do not fit; infinite
+            values; a variable that is wholly missing at some time.
     """
-    if isinstance(source, xr.Dataset):
-        return _read(source, variables, periodic, stride)
-    with open_dataset(source) as ds:
-        return _read(ds, variables, periodic, stride)
+    data = data or DataConfig()
+    with open_chosen(data, source) as ds:
+        return _read(ds, data)
 
 
-def _read(
-    ds: xr.Dataset, variables: tuple[str, ...] | None, periodic: dict[str, bool] | None, stride: int
-) -> Fields:
-    ds, grid, layout = standardise(ds, variables, periodic)
-    times = canonical(ds["time"].values, layout.time)
-    step = find_step(times, str(ds["time"].attrs.get("units", "1")), layout.time)
-    if not 1 <= stride < len(times):
+def _read(ds: xr.Dataset, data: DataConfig) -> Fields:
+    wanted = requested(ds, data)
+    standard, grid, layout = gathered(ds, wanted, data.periodic or None)
+    times = canonical(standard["time"].values, layout.time)
+    step = find_step(times, str(standard["time"].attrs.get("units", "1")), layout.time)
+    stride = data.stride
+    if stride >= len(times):
         raise InputError(f"a stride from 1 to {len(times) - 1}", str(stride), "choose a smaller stride")
-    values = stack(ds.isel(time=slice(None, None, stride)), grid)
-    described = tuple(Variable.of(array) for array in ds.data_vars.values())
-    return Fields(values, times[::stride], step.strided(stride), grid, described, layout, plain(ds.attrs))
+    values = stack(standard.isel(time=slice(None, None, stride)), grid)
+    described = [v.described(standard[v.name]) for v in wanted]
+    variables = with_components(described, data.vectors)
+    statics, static_values = static_fields(ds, data, grid)
+    return Fields(
+        values, times[::stride], step.strided(stride), grid, variables, layout, plain(standard.attrs),
+        statics, static_values if statics else None,
+    )  # fmt: skip
 
 
 def stack(ds: xr.Dataset, grid: Grid) -> Float[np.ndarray, "sample time variable *space"]:

@@ -19,11 +19,11 @@ ROUNDING = 1e-7  # of the largest value: float32 cannot hold a smaller spread
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """mean = <u>, std^2 = <(u - mean)^2>, increment_std^2 = <(d - <d>)^2> with d = u(t + dt) - u(t).
+    """mean = <u>, std^2 = <(u - mean)^2>, increment_std^2 = <(d - <d>)^2> with d = u(t + lead) - u(t).
 
     <.> averages over samples and times, and over space with the exact cell areas, where there are values (of
-    increments at both times). All three are (C,) float64, in the units of the variables (``variables`` names
-    them).
+    increments at both times). Mean and std are (C,) float64 and increment_std (L, C), in the units of the variables
+    (``variables`` names them).
 
     presence: (C, *space), the share of samples and times at which a cell has a value: 0 outside the domain of
         the variable (land), below 1 somewhere if it has gaps. None stands for 1 everywhere.
@@ -32,7 +32,7 @@ class Statistics:
     variables: tuple[str, ...]
     mean: Float[np.ndarray, " variable"]
     std: Float[np.ndarray, " variable"]
-    increment_std: Float[np.ndarray, " variable"]
+    increment_std: Float[np.ndarray, "lead variable"]
     presence: Float[np.ndarray, "variable *space"] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -52,21 +52,26 @@ class Statistics:
         return cls(tuple(fields["variables"]), mean, std, increment, shares)
 
 
-def compute(fields: Fields) -> Statistics:
+def compute(fields: Fields, leads: Sequence[int] = (1,)) -> Statistics:
     """The statistics of one part of the data; hand it the training part and nothing else.
 
+    Args:
+        fields: the training part.
+        leads: steps of the increments.
+
     Raises:
-        InputError: a variable that is constant, that never changes in time, or that no cell has at two successive
-            times; it is named.
+        InputError: a variable that is constant; a prognostic one that never changes in time, or that no cell has at
+            two such times; it is named.
     """
     weights = fields.grid.areas / fields.grid.areas.sum()
-    rows = [_of_variable(fields.values[:, :, c], weights) for c in range(len(fields.variables))]
-    names = tuple(variable.name for variable in fields.variables)
-    for name, (_, std, increment, largest) in zip(names, rows, strict=True):
-        _refuse_constant(name, std, increment, ROUNDING * largest)
+    rows = [_of_variable(fields.values[:, :, c], weights, leads) for c in range(len(fields.variables))]
+    for variable, (_, std, largest, *increments) in zip(fields.variables, rows, strict=True):
+        moving = min(increments) if variable.role == "prognostic" else std
+        _refuse_constant(variable.name, std, moving, ROUNDING * largest)
     presence = 1.0 - np.isnan(fields.values).mean(axis=(0, 1))
-    mean, std, increment_std, _ = np.array(rows).T
-    return Statistics(names, mean, std, increment_std, presence if presence.min() < 1 else None)
+    mean, std, _, *increment_std = np.array(rows).T
+    complete = presence.min() == 1
+    return Statistics(fields.names, mean, std, np.array(increment_std), None if complete else presence)
 
 
 def refuse_new_gaps(
@@ -90,25 +95,27 @@ def refuse_new_gaps(
 
 
 def _of_variable(
-    values: Float[np.ndarray, "sample time *space"], weights: Float[np.ndarray, "*space"]
-) -> tuple[float, float, float, float]:
-    """Mean, deviation, deviation of the increments, and largest magnitude."""
+    values: Float[np.ndarray, "sample time *space"],
+    weights: Float[np.ndarray, "*space"],
+    leads: Sequence[int],
+) -> list[float]:
+    """Mean, deviation, largest magnitude, and the deviation of the increments over each lead."""
     mean, std = _moments(values, weights)
-    _, increment = _moments(values, weights, increments=True)
-    return mean, std, increment, float(np.nanmax(np.abs(values), initial=0.0))
+    increments = [_moments(values, weights, lead)[1] for lead in leads]
+    return [mean, std, float(np.nanmax(np.abs(values), initial=0.0)), *increments]
 
 
 def _moments(
     values: Float[np.ndarray, "sample time *space"],
     weights: Float[np.ndarray, "*space"],
-    increments: bool = False,
+    lead: int = 0,
 ) -> tuple[float, float]:
     """Mean and deviation in two passes, a sample at a time: float64 copies of all of it would not fit."""
-    count = float(np.mean([_present(_sample(u, increments), weights) for u in values]))
+    count = float(np.mean([_present(_sample(u, lead), weights) for u in values]))
     if not count:
         return math.nan, math.nan
-    mean = float(np.mean([np.nansum(_sample(u, increments) * weights) for u in values])) / count
-    squares = [np.nansum(np.square(_sample(u, increments) - mean) * weights) for u in values]
+    mean = float(np.mean([np.nansum(_sample(u, lead) * weights) for u in values])) / count
+    squares = [np.nansum(np.square(_sample(u, lead) - mean) * weights) for u in values]
     return mean, float(np.sqrt(np.mean(squares) / count))
 
 
@@ -118,9 +125,10 @@ def _present(values: Float[np.ndarray, "step *space"], weights: Float[np.ndarray
     return float(len(values)) if counts.min() == len(values) else float((counts * weights).sum())
 
 
-def _sample(values: Float[np.ndarray, "time *space"], increments: bool) -> Float[np.ndarray, "step *space"]:
+def _sample(values: Float[np.ndarray, "time *space"], lead: int) -> Float[np.ndarray, "step *space"]:
+    """The values, or their increments over ``lead`` steps."""
     wide = values.astype(np.float64)
-    return np.diff(wide, axis=0) if increments else wide
+    return wide[lead:] - wide[:-lead] if lead else wide
 
 
 def _refuse_constant(name: str, std: float, increment: float, rounding: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import cftime
@@ -28,12 +28,14 @@ class TimeStep:
     months:  calendar months in a step, 0 for a step of fixed length.
     unit:    "s" on an axis of dates, else the unit of the plain numbers ("1" where the file names none).
     dates:   whether the axis holds dates.
+    calendar: of the dates.
     """
 
     seconds: float
     months: int = 0
     unit: str = "s"
     dates: bool = True
+    calendar: str = "standard"
 
     def after(self, time: Any, steps: int) -> Any:
         """The time ``steps`` steps after ``time``; a day that its month lacks becomes the last."""
@@ -54,7 +56,7 @@ class TimeStep:
 
     def strided(self, stride: int) -> TimeStep:
         """The step that takes every ``stride``-th time."""
-        return TimeStep(self.seconds * stride, self.months * stride, self.unit, self.dates)
+        return replace(self, seconds=self.seconds * stride, months=self.months * stride)
 
     def __str__(self) -> str:
         """``6 h``, ``1 month`` or ``0.05 s``, for people."""
@@ -150,7 +152,8 @@ def find_step(times: np.ndarray, unit: str = "1", name: str = "time") -> TimeSte
     if not months:
         _refuse_uneven(times, seconds, name)
     length = float(seconds[-1] - seconds[0]) / (len(times) - 1)
-    return TimeStep(length, months, "s" if dates else unit, dates)
+    calendar = times[0].calendar if times.dtype == object else "standard"
+    return TimeStep(length, months, "s" if dates else unit, dates, calendar)
 
 
 def _refuse_unordered(times: np.ndarray, steps: np.ndarray, name: str) -> None:

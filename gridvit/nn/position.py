@@ -1,18 +1,15 @@
-"""What a token or a cell knows of where and when it is, beyond distances."""
+"""What a token knows of where it is, beyond distances."""
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from gridvit.errors import InputError
 from gridvit.grid import Grid
 
-CLOCK_CHANNELS = 4
-DAY = 86400.0
 COSINES = 6
 
 
@@ -33,13 +30,22 @@ def bounded_features(grid: Grid) -> Float[Tensor, "token feature"]:
     return torch.from_numpy(np.concatenate(features, 1) if features else np.zeros((grid.size, 0))).float()
 
 
-def clock(grid: Grid, seconds: Float[Tensor, "batch"]) -> Float[Tensor, "batch 4 *space"]:
-    """cos p, sin p, cos 2p, sin 2p of local solar time p = 2 pi (t / day + longitude / 360).
+def rim(grid: Grid, width: int) -> Bool[np.ndarray, "*space"]:
+    """The cells within ``width`` of a wall: of an end of a bounded axis that is no pole.
 
-    The two harmonics are those of the diurnal and the semidiurnal tide. ``seconds`` since midnight UTC of any day,
-    float64.
+    Raises:
+        InputError: no wall, or walls so near that nothing is left between them.
     """
-    longitude = torch.tensor(grid.centers[1]).to(seconds)
-    phase = 2 * math.pi * (seconds[:, None] / DAY % 1.0 + longitude / 360.0)
-    waves = torch.stack([phase.cos(), phase.sin(), (2 * phase).cos(), (2 * phase).sin()], 1)
-    return waves[:, :, None].expand(-1, -1, grid.shape[0], -1)
+    near = np.zeros(grid.shape, dtype=bool)
+    for axis in range(grid.ndim):
+        low, high = grid.bounds[axis][0], grid.bounds[axis][-1]
+        polar = grid.is_sphere and axis == 0
+        lines = np.moveaxis(near, axis, 0)
+        if not grid.periodic[axis] and not (polar and np.isclose(low, -90)):
+            lines[:width] = True
+        if not grid.periodic[axis] and not (polar and np.isclose(high, 90)):
+            lines[-width:] = True
+    if near.all() or not near.any():
+        got = "none" if not near.any() else f"{width} cells, which leaves nothing inside"
+        raise InputError("walls for data.boundary", got, "set data.boundary to 0, or to fewer cells")
+    return near

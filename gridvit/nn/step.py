@@ -2,60 +2,100 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from gridvit.channels import Channels
+from gridvit.config import ModelConfig
+from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Replace
-from gridvit.nn.position import clock
+from gridvit.nn.features import count, features
+from gridvit.nn.position import rim
 from gridvit.nn.vit import ViT
 from gridvit.rollout import Context
 
 
 class ModelStep(nn.Module):
-    """u(t + dt) = u(t) + sigma_d f((u(t) - mu) / sigma).
+    """u(t + dt) = u(t) + sigma_d f(x), y(t + dt) = mu + sigma f(x), x the normalised state and what is given beside it.
+
+    u are the prognostic variables and y the diagnostic ones, one output of f for each and for every lead; see
+    ``Channels``. An index is the area mean of its output. Predictors stay as they are, earlier frames move up by one.
+    Cells of the boundary get the values that the context knows.
 
     Missing values (NaN) of a variable that has gaps are filled with ``mu``; the network is told where. Outside the
     domain of a variable (where training never had a value) the result is NaN, elsewhere it is a value.
 
-    ``mu`` and ``sigma`` are mean and standard deviation of each variable, ``sigma_d`` the standard deviation of its
-    increment over ``dt``, all of the training part and in the variable's unit.
-
     Args:
-        network: normalised fields to normalised increments.
-        variables: names, in channel order.
+        config: of the network.
+        grid: of the fields.
+        channels: what is predicted from what.
         dt: model step, in seconds or in the PDE's time unit.
-        mean, std, increment_std: ``(C,)`` each.
-        presence: ``(C, *space)``, share of the training part at which a cell has a value; 1 where absent.
+        mean: ``(V,)`` mu of the variables of a frame, in the variable's unit and over the training part.
+        std: ``(V,)`` sigma likewise.
+        increment_std: ``(L, V)`` sigma_d, of u(t + lead) - u(t).
+        presence: ``(V, *space)``, share of the training part at which a cell has a value; 1 where absent.
+        static: ``(K, *space)`` fields that do not move, normalised, without missing values.
+        calendar: of the times that the context tells.
     """
 
     mean: Tensor
     std: Tensor
     increment_std: Tensor
     presence: Tensor
+    static: Tensor
 
     def __init__(
         self,
-        network: ViT,
-        variables: Sequence[str],
+        config: ModelConfig,
+        grid: Grid,
+        channels: Channels,
         dt: float,
         mean: Tensor,
         std: Tensor,
         increment_std: Tensor,
         presence: Tensor | None = None,
+        static: Tensor | None = None,
+        calendar: str = "standard",
     ) -> None:
         super().__init__()
-        self.network, self.variables, self.dt = network, tuple(variables), float(dt)
-        column = (-1, *([1] * network.grid.ndim))
-        self.register_buffer("mean", mean.detach().clone().reshape(column).float())
-        self.register_buffer("std", std.detach().clone().reshape(column).float())
-        self.register_buffer("increment_std", increment_std.detach().clone().reshape(column).float())
-        everywhere = torch.ones(len(self.variables), *network.grid.shape)
+        self.channels, self.dt, self.calendar = channels, float(dt), calendar
+        self.variables = channels.state
+        cells = (1,) * grid.ndim
+        self.register_buffer("mean", mean.detach().clone().reshape(-1, *cells).float())
+        self.register_buffer("std", std.detach().clone().reshape(-1, *cells).float())
+        leads = (len(channels.leads), -1, *cells)
+        self.register_buffer("increment_std", increment_std.detach().clone().reshape(leads).float())
+        everywhere = torch.ones(len(channels.frame), *grid.shape)
         self.register_buffer("presence", everywhere if presence is None else presence.detach().float())
-        self.gappy = [c for c, share in enumerate(self.presence) if share.min() < 1]
+        none = torch.zeros(0, *grid.shape)
+        self.register_buffer("static", none if static is None else static.detach().float())
+        self._place(grid)
+        self.network = self._network(config, grid)
+
+    def _place(self, grid: Grid) -> None:
+        """Where in a frame, a state and the known fields each channel is found."""
+        channels = self.channels
+        now, inputs = len(channels.now), channels.input_places
+        self.source = channels.state_places
+        self.seen = inputs + list(range(now, len(channels.state)))
+        gaps = [share.min() < 1 for share in self.presence]
+        self.gappy = [n for n in self.seen if gaps[self.source[n]]]
+        self.forcings = list(range(now, len(channels.frame)))
+        self.gappy_forcings = [n for n, v in enumerate(self.forcings) if gaps[v]]
+        self.given = torch.from_numpy(rim(grid, channels.boundary)) if channels.boundary else None
+        targets = len(channels.targets)
+        self.complete = self.given is None and not self.gappy and not any(gaps[:targets])
+        self.indices = [n for n, name in enumerate(channels.targets) if name in channels.index]
+
+    def _network(self, config: ModelConfig, grid: Grid) -> ViT:
+        state = len(self.seen)
+        masks = slice(state, 2 * state) if len(self.gappy) == state else None
+        known = 2 * (len(self.forcings) + len(self.gappy_forcings))
+        rim = len(self.channels.prognostic) if self.given is not None else 0
+        inputs = state + len(self.gappy) + known + rim + len(self.static) + count(config.features)
+        return ViT(config, grid, inputs, len(self.channels.leads) * len(self.channels.targets), masks)
 
     @property
     def grid(self) -> Grid:
@@ -69,26 +109,125 @@ class ModelStep(nn.Module):
 
     @property
     def domain(self) -> Bool[Tensor, "variable *space"]:
-        """Where a variable has values."""
-        return self.presence > 0
+        """Where a variable of the state has values."""
+        return self.presence[self.source] > 0
+
+    @property
+    def scale(self) -> Float[Tensor, "lead target *column"]:
+        """Units of the network's outputs: sigma_d of what moves on, sigma of what is predicted alone."""
+        moving, targets = len(self.channels.prognostic), len(self.channels.targets)
+        alone = self.std[moving:targets].expand(len(self.increment_std), *self.std[moving:targets].shape)
+        return torch.cat([self.increment_std[:, :moving], alone], 1)
 
     def there(self, state: Float[Tensor, "batch variable *space"]) -> Bool[Tensor, "batch variable *space"]:
         """Where a state has values that count."""
         return ~torch.isnan(state) & self.domain
 
+    def state_of(self, frames: Float[Tensor, "batch frame variable *space"]) -> Tensor:
+        """The state at the last of ``history`` frames, ``(B, state, *space)``; further frames are not looked at."""
+        last = self.channels.history - 1
+        now = frames[:, last, : len(self.channels.now)]
+        earlier = [frames[:, last - k, self.channels.input_places] for k in range(1, last + 1)]
+        return torch.cat([now, *earlier], 1) if earlier else now
+
+    def known_of(self, frames: Float[Tensor, "batch frame variable *space"]) -> Tensor | None:
+        """What a context knows of these frames, ``(B, T, K, *space)``; none where nothing is given."""
+        places = self.channels.known_places
+        return frames[:, :, places] if places else None
+
     def inputs(
         self, state: Float[Tensor, "batch variable *space"], context: Context | None = None
     ) -> Float[Tensor, "batch input *space"]:
-        """The normalised state, masks of the variables that have gaps, and the clock where the network has one."""
-        x = (state - self.mean) / self.std
+        """The normalised state, masks of the variables that have gaps, then what is given beside it."""
+        source = [self.source[n] for n in self.seen]
+        x = (state[:, self.seen] - self.mean[source]) / self.std[source]
+        parts = [x]
         if self.gappy:
             there = self.there(state)
-            x = torch.cat([torch.where(there, x, 0), there[:, self.gappy].to(x)], 1)
-        if not self.network.config.clock:
-            return x
+            parts = [torch.where(there[:, self.seen], x, 0), there[:, self.gappy].to(x)]
+        if self.channels.known_places:
+            parts += self._known(self._both_ends(context).to(x))
+        if len(self.static):
+            parts.append(self.static.to(x).expand(len(x), *self.static.shape))
+        if self.network.config.features:
+            parts.append(self._features(context).to(x))
+        return torch.cat(parts, 1) if len(parts) > 1 else x
+
+    def _both_ends(self, context: Context | None) -> Float[Tensor, "batch 2 known *space"]:
+        if context is None or context.known is None or context.known.shape[1] < 2:
+            raise InputError(
+                f"{', '.join(self.channels.forcing) or 'the boundary'} at both ends of each step",
+                "none at the end of the last",
+                "give forcings that cover the forecast, or take fewer steps",
+            )
+        return context.known[:, :2]
+
+    def _known(self, known: Float[Tensor, "batch 2 known *space"]) -> list[Tensor]:
+        """Forcings at both ends and their masks, then the boundary at the end, zero inside."""
+        count = len(self.forcings)
+        forcing = (known[:, :, :count] - self.mean[self.forcings]) / self.std[self.forcings]
+        masks = (~torch.isnan(forcing[:, :, self.gappy_forcings])).to(known)
+        parts = [forcing.nan_to_num().flatten(1, 2), masks.flatten(1, 2)]
+        if self.given is not None:
+            moving = len(self.channels.prognostic)
+            rim = (known[:, 1, count:] - self.mean[:moving]) / self.std[:moving]
+            parts.append(torch.where(self.given.to(known.device), rim.nan_to_num(), 0))
+        return parts
+
+    def _features(self, context: Context | None) -> Tensor:
         if context is None:
-            raise ValueError("a network with a clock needs a context that holds the time")
-        return torch.cat([x, clock(self.grid, context.time).to(x)], 1)
+            raise ValueError("a network with features needs a context that holds the time")
+        names = self.network.config.features
+        return features(names, self.grid, context.time, self.dt, self.calendar)
+
+    def outputs(
+        self, inputs: Float[Tensor, "batch input *space"], attention: Replace | None = None
+    ) -> Float[Tensor, "batch lead target *space"]:
+        """f(x), of order one; an index is the area mean of its output, everywhere."""
+        f = self.network(inputs, attention)
+        f = f.unflatten(1, (len(self.channels.leads), len(self.channels.targets)))
+        if not self.indices:
+            return f
+        weights = torch.as_tensor(self.grid.areas / self.grid.areas.sum(), dtype=f.dtype, device=f.device)
+        means = (f * weights).flatten(3).sum(-1).reshape(*f.shape[:3], *[1] * self.grid.ndim)
+        one = torch.zeros(f.shape[2], dtype=torch.bool, device=f.device)
+        one[self.indices] = True
+        return torch.where(one.reshape(-1, *[1] * self.grid.ndim), means, f)
+
+    def base(self, state: Float[Tensor, "batch variable *space"]) -> Float[Tensor, "batch target *space"]:
+        """What the outputs are added to: u, filled with mu where it is missing, and mu of y."""
+        moving, targets = len(self.channels.prognostic), len(self.channels.targets)
+        u = state[:, :moving]
+        if self.gappy:
+            u = torch.where(self.there(state)[:, :moving], u, self.mean[:moving])
+        if moving == targets:
+            return u
+        y = self.mean[moving:targets].to(u).expand(len(u), targets - moving, *self.grid.shape)
+        return torch.cat([u, y], 1)
+
+    def predict(
+        self,
+        state: Float[Tensor, "batch variable *space"],
+        context: Context | None = None,
+        attention: Replace | None = None,
+    ) -> Float[Tensor, "batch lead target *space"]:
+        """u and y at every lead, each straight from the state."""
+        f = self.outputs(self.inputs(state, context), attention)
+        after = self.base(state)[:, None] + self.scale * f
+        if self.complete:
+            return after
+        targets, moving = len(self.channels.targets), len(self.channels.prognostic)
+        after = torch.where(self.domain[:targets], after, torch.nan)
+        if self.given is None:
+            return after
+        rim = self.given.to(after.device) & (torch.arange(targets, device=after.device) < moving).reshape(
+            -1, *[1] * self.grid.ndim
+        )
+        known = nn.functional.pad(
+            self._both_ends(context)[:, 1, len(self.forcings) :].to(after),
+            (0, 0) * self.grid.ndim + (0, targets - moving),
+        )
+        return torch.where(rim, known[:, None], after)
 
     def forward(
         self,
@@ -97,18 +236,28 @@ class ModelStep(nn.Module):
         attention: Replace | None = None,
     ) -> Float[Tensor, "batch variable *space"]:
         """One step of a physical state; ``attention`` sees and may replace the weights of every layer."""
-        increment = self.increment_std * self.network(self.inputs(state, context), attention)
-        if not self.gappy:
-            return state + increment
-        after = torch.where(self.there(state), state, self.mean) + increment
-        return torch.where(self.domain, after, torch.nan)
+        after = self.predict(state, context, attention)[:, 0]
+        if len(self.channels.targets) == len(self.variables):
+            return after
+        return torch.cat([after, self._carried(state)], 1)
+
+    def _carried(self, state: Tensor) -> Tensor:
+        """Predictors as they are, the present in the place of the frame before it, and so on."""
+        channels = self.channels
+        now, per_frame = len(channels.now), len(channels.inputs)
+        held = [state[:, len(channels.targets) : now]]
+        if channels.history > 1:
+            held += [state[:, channels.input_places], state[:, now : len(channels.state) - per_frame]]
+        return torch.cat(held, 1)
 
     @torch.no_grad()
     def token_share(
         self, state: Float[Tensor, "batch variable *space"]
     ) -> Float[Tensor, "batch token"] | None:
         """Part of each token's area that has a value; none where that is always all of it."""
-        return self.network.share(torch.cat([state, self.there(state)[:, self.gappy].to(state)], 1))
+        if self.network.masks is None:
+            return None
+        return self.network.share(torch.cat([state[:, self.seen], self.there(state)[:, self.gappy]], 1))
 
     @torch.no_grad()
     def attention_weights(

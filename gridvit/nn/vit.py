@@ -10,7 +10,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_bias
-from gridvit.nn.position import CLOCK_CHANNELS, bounded_features
+from gridvit.nn.position import bounded_features
 from gridvit.nn.tokens import Patches
 
 
@@ -40,25 +40,28 @@ class Block(nn.Module):
 class ViT(nn.Module):
     """f(u) = decode(blocks(embed(patches of u))) + skip(patches of u).
 
-    ``forward`` takes ``(B, C (+ masks) (+ 4 clock channels), *space)`` in units of each variable's standard deviation,
-    a mask being 1 where a variable that has gaps has a value and 0 where it is filled, and returns ``(B, C, *space)``
-    in units of the increment's. Decoder and skip start at zero, so an untrained network is persistence. The skip is
-    linear and stays within a patch: it carries amplitudes past the norms, which keep only directions.
-    Reference: Dosovitskiy et al. (2021), arXiv:2010.11929.
+    ``forward`` takes ``(B, inputs, *space)`` of order one and returns ``(B, outputs, *space)`` in units of what is to
+    be predicted. ``masks`` says which inputs are 1 where a variable has a value and 0 where it is filled, if each
+    variable has one; a token without any value is no key then. Decoder and skip start at zero, so an untrained network
+    is persistence. The skip is linear and stays within a patch: it carries amplitudes past the norms, which keep only
+    directions. Reference: Dosovitskiy et al. (2021), arXiv:2010.11929.
 
     Raises:
-        InputError: a patch that does not fit the grid, heads too narrow for the bias, a clock off the sphere.
+        InputError: a patch that does not fit the grid, heads too narrow for the bias, features off the sphere.
     """
 
     positions: Tensor
 
-    def __init__(self, config: ModelConfig, grid: Grid, variables: int, masks: int = 0) -> None:
+    def __init__(
+        self, config: ModelConfig, grid: Grid, inputs: int, outputs: int, masks: slice | None = None
+    ) -> None:
         super().__init__()
-        if config.clock and not grid.is_sphere:
-            raise InputError("a longitude for model.clock", "a plane", "set model.clock to false")
-        self.config, self.grid, self.variables, self.masks = config, grid, variables, masks
+        if config.features and not grid.is_sphere:
+            raise InputError(
+                "latitude and longitude for model.features", "a plane", "leave model.features out"
+            )
+        self.config, self.grid, self.outputs, self.masks = config, grid, outputs, masks
         self.patches = Patches(grid, config.patch)
-        inputs = variables + masks + (CLOCK_CHANNELS if config.clock else 0)
         cells = self.patches.cells
         self.embed = nn.Linear(inputs * cells, config.width)
         positions = bounded_features(self.patches.tokens)
@@ -67,25 +70,18 @@ class ViT(nn.Module):
         self.place = nn.Linear(positions.shape[1], config.width, bias=False) if placed else None
         self.blocks = nn.ModuleList(self._block() for _ in range(config.depth))
         self.norm = nn.LayerNorm(config.width)
-        self.decode = nn.Linear(config.width, variables * cells)
-        self.skip = nn.Linear(inputs * cells, variables * cells, bias=False)
+        self.decode = nn.Linear(config.width, outputs * cells)
+        self.skip = nn.Linear(inputs * cells, outputs * cells, bias=False)
         for start in (self.decode.weight, self.decode.bias, self.skip.weight):
             nn.init.zeros_(start)
 
-    @property
-    def gaps(self) -> bool:
-        """Whether a cell may be without any value: only where every variable has gaps."""
-        return self.masks == self.variables
-
     def share(self, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "batch token"] | None:
         """Part of each token's area that has a value of some variable; none where that is always all of it."""
-        if not self.gaps:
-            return None
-        return self.patches.share(x[:, self.variables : 2 * self.variables].amax(1, keepdim=True))
+        return None if self.masks is None else self.patches.share(x[:, self.masks].amax(1, keepdim=True))
 
     def _block(self) -> Block:
         config, tokens = self.config, self.patches.tokens
-        bias = make_bias(config.bias, tokens, config.heads, config.harmonics, self.gaps)
+        bias = make_bias(config.bias, tokens, config.heads, config.harmonics, self.masks is not None)
         return Block(config.width, config.heads, config.mlp_ratio, bias)
 
     @property
@@ -94,7 +90,7 @@ class ViT(nn.Module):
         return [block.attention.bias for block in self.blocks]  # type: ignore[union-attr, misc]
 
     def forward(
-        self, x: Float[Tensor, "batch variable *space"], attention: Replace | None = None
+        self, x: Float[Tensor, "batch input *space"], attention: Replace | None = None
     ) -> Float[Tensor, "batch out *space"]:
         """Increments; ``attention(layer, weights) -> weights`` sees, and may replace, every layer's weights."""
         patches = self.patches.tokenise(x)
@@ -103,4 +99,4 @@ class ViT(nn.Module):
             h = h + self.place(self.positions)
         for layer, block in enumerate(self.blocks):
             h = block(h, layer, attention, share)
-        return self.patches.assemble(self.decode(self.norm(h)) + self.skip(patches), self.variables)
+        return self.patches.assemble(self.decode(self.norm(h)) + self.skip(patches), self.outputs)

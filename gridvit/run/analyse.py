@@ -44,30 +44,39 @@ def analyse(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.D
     folder = RunFolder(Path(run))
     config = folder.config
     forecaster = Forecaster.load(folder.path)
-    test = partition(config.data.split, folder.fields(forecaster, data))["test"]
-    states, context = some_states(test, config.evaluation.states)
+    channels = forecaster.step.channels
+    fields = folder.fields(forecaster, data)
+    test = partition(config.data.split, fields, channels.history - 1 + channels.leads[-1])["test"]
+    states, context = some_states(forecaster.step, test, config.evaluation.states)
     found = [attention(forecaster, states, context)]
     log.info("measured attention")
     grid, double = forecaster.grid, forecaster.step.double()
-    if grid.is_sphere and grid.periodic[1]:
+    if not channels.prognostic:
+        log.info("left out the Jacobian: no variable is predicted from its own past")
+    elif grid.is_sphere and grid.periodic[1]:
         found.append(sphere_rows(double, states.double(), inside(LATITUDES, grid), context=context))
     elif not grid.is_sphere and all(grid.periodic):
-        found += scheme(double, states.double(), test, config)
+        found += scheme(double, states.double(), context, test, config)
     log.info("measured the Jacobian")
     analysis = xr.merge(found, join="exact", combine_attrs="drop_conflicts")
     analysis.attrs["variable"] = test.names[0]
-    if solvers(test, config.data.stride):
+    if solvers(test, config.data.stride, channels.pace):
         analysis.attrs["generating_scheme"] = maker_name(test.attrs)
     folder.write(analysis, "analysis.nc")
     return analysis
 
 
-def some_states(fields: Fields, count: int) -> tuple[torch.Tensor, Context]:
-    """``count`` states spread evenly over samples and times of a part."""
-    total = fields.n_samples * fields.n_times
+def some_states(step: ModelStep, fields: Fields, count: int) -> tuple[torch.Tensor, Context]:
+    """``count`` states of the model, spread evenly over samples and times of a part, and what it knows there."""
+    history, pace = step.channels.history, step.channels.pace if step.channels.known_places else 0
+    times = fields.n_times - (history - 1) - pace
+    total = fields.n_samples * times
     chosen = np.linspace(0, total - 1, min(count, total)).round().astype(int)
-    sample, time = np.divmod(chosen, fields.n_times)
-    return torch.tensor(fields.values[sample, time]), Context(torch.tensor(fields.seconds[time]))
+    sample, time = np.divmod(chosen[:, None], times)
+    frames = torch.tensor(fields.values[sample, time + np.arange(history)])
+    seconds = torch.tensor(fields.seconds[time[:, 0] + history - 1])
+    ends = torch.tensor(fields.values[sample, time + history - 1 + np.array([0, pace])])
+    return step.state_of(frames), Context(seconds, step.known_of(ends))
 
 
 def inside(latitudes: tuple[float, ...], grid: Grid) -> list[float]:
@@ -81,7 +90,7 @@ def attention(forecaster: Forecaster, states: torch.Tensor, context: Context) ->
     step, tokens = forecaster.step, forecaster.token_grid
     per_state = step.network.config.depth * step.network.config.heads * tokens.size**2
     kept = max(1, min(len(states), LARGEST_ATTENTION // per_state))
-    weights = step.attention_weights(states[:kept], Context(context.time[:kept])).numpy()
+    weights = step.attention_weights(states[:kept], context.take(slice(kept))).numpy()
     present = step.token_share(states[:kept])
     share = None if present is None else present.numpy()
     parts = [
@@ -131,20 +140,26 @@ def bias_curves(step: ModelStep, distance: xr.DataArray) -> xr.Dataset:
     )  # fmt: skip
 
 
-def scheme(step: ModelStep, states: torch.Tensor, test: Fields, config: RunConfig) -> list[xr.Dataset]:
+def scheme(
+    step: ModelStep, states: torch.Tensor, context: Context, test: Fields, config: RunConfig
+) -> list[xr.Dataset]:
     """The emulator's stencil and symbol beside the schemes', and the growth of its waves."""
     grid, patch = step.grid, step.network.patches.patch
-    measured = first_variable(phase_average(probe(step, states, patch_cells(patch))))
+    measured = first_variable(phase_average(probe(step, states, patch_cells(patch), context)))
     means = states.nanmean(dim=tuple(range(2, states.ndim)), keepdim=True).expand_as(states)
     filled = torch.where(states.isnan(), means, states)  # a solver knows no gaps
-    references, courant = schemes(test, config.data.stride, filled, patch)
+    known = solvers(test, config.data.stride, step.channels.pace)
+    references, courant = schemes(known, grid, filled[:, : len(step.channels.targets)], patch)
     values = test.values[:, :, 0].astype(np.float64)
     values = np.where(np.isnan(values), np.nanmean(values), values)
     table = compare(
         measured, references, grid, step.dt,
         energy=energetic(values, grid.ndim, config.evaluation.energy_share), courant=courant, time_units=test.step.unit,
     )  # fmt: skip
-    return [table, bloch(step, means[:1].contiguous(), patch)]
+    if context.known is not None or len(step.static):
+        log.info("left out the growth of waves: what the model is given does not repeat with its patches")
+        return [table]
+    return [table, bloch(step, means[:1].contiguous(), patch, context.take(slice(1)))]
 
 
 def first_variable(stencil: Stencil) -> Stencil:
@@ -164,13 +179,13 @@ def energetic(values: np.ndarray, ndim: int, share: float) -> np.ndarray:
 
 
 def schemes(
-    test: Fields, stride: int, states: torch.Tensor, patch: tuple[int, ...]
+    known: dict[str, Step], grid: Grid, states: torch.Tensor, patch: tuple[int, ...]
 ) -> tuple[dict[str, Stencil], list[float] | None]:
     """The generating and the exact scheme, the stable named ones, and the Courant numbers.
 
     The first two are probed at the same states and cells as the model: the stencil of a nonlinear step depends on both.
     """
-    known, grid, cells = solvers(test, stride), test.grid, patch_cells(patch)
+    cells = patch_cells(patch)
     references = {
         name: first_variable(phase_average(probe(step, states, cells))) for name, step in known.items()
     }

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time as clock
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from gridvit.config import DataConfig, RunConfig
-from gridvit.data.choices import named, open_chosen
 from gridvit.data.fields import Fields, load
 from gridvit.data.normalise import compute
 from gridvit.errors import InputError
 
-CHOICES = ("files", "group", "variables", "periodic", "select", "stack", "irregular", "calendar", "stride")
+CHOICES = ("files", "group", "variables", "predictors", "diagnostics", "forcings", "statics", "static_file", "indices",
+           "vectors", "history", "leads", "boundary", "periodic", "select", "stack", "irregular", "calendar",
+           "stride")  # fmt: skip
 OPTIONS = ("select:", "stack:", "group:", "irregular:", "calendar:", "data.variables", "path:")
 ADAM = 4  # copies of the parameters: values, gradients and two moments
 STEPS = 3  # timed after one that warms up
@@ -44,8 +45,8 @@ def check(
     options = replace(
         options, path=path, variables=variables or options.variables, periodic=periodic or options.periodic
     )
-    fields = read(options)
-    compute(fields)
+    fields = load(None, options)
+    compute(fields, options.leads)
     found = {
         "path": str(path),
         "usable": True,
@@ -64,14 +65,9 @@ def check(
         },
         "samples": fields.n_samples,
         "variables": [_variable(fields, c) for c in range(len(fields.variables))],
+        "statics": [v.name for v in fields.statics],
     }
     return found if config is None else {**found, "estimate": estimate(replace(config, data=options), fields)}
-
-
-def read(data: DataConfig) -> Fields:
-    """The fields in memory after the choices of ``data``."""
-    with open_chosen(data) as ds:
-        return load(ds, named(ds, data.variables) or None, data.periodic or None, data.stride)
 
 
 def refused(path: str, error: InputError) -> dict[str, Any]:
@@ -83,8 +79,8 @@ def refused(path: str, error: InputError) -> dict[str, Any]:
 
 def _chosen(data: DataConfig) -> dict[str, Any]:
     """The choices that differ from none."""
-    plain = DataConfig()
-    return {name: getattr(data, name) for name in CHOICES if getattr(data, name) != getattr(plain, name)}
+    given, plain = asdict(data), asdict(DataConfig())
+    return {name: given[name] for name in CHOICES if given[name] != plain[name]}
 
 
 def estimate(config: RunConfig, fields: Fields) -> dict[str, Any]:
@@ -101,7 +97,7 @@ def estimate(config: RunConfig, fields: Fields) -> dict[str, Any]:
 
     state = torch.get_rng_state()
     planned = plan(config, fields)
-    windows = Windows(planned.parts["train"])
+    windows = Windows(planned.parts["train"], planned.description.channels.offsets)
     size = min(config.training.batch_size, len(windows))
     objective = NextStep(planned.model, config.training)
     batch = windows.__getitems__(range(size))
@@ -166,6 +162,8 @@ def _variable(fields: Fields, channel: int) -> dict[str, Any]:
         "name": variable.name,
         "units": variable.units,
         "long_name": variable.long_name,
+        "role": "index" if variable.of else variable.role,
+        "component": variable.component,
         "missing": float(1 - there.mean()),
         "min": float(np.nanmin(values)),
         "area_mean": float(mean),

@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import xarray as xr
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from gridvit.analysis.baselines import Climatology, DampedPersistence
 from gridvit.analysis.ridge import AnomalyRidge, LocalRidge
-from gridvit.analysis.skill import area_weights, score_table, square_errors
+from gridvit.analysis.skill import PERSISTENCE, area_weights, score_table, square_errors
+from gridvit.channels import Channels
 from gridvit.data.fields import Fields
 from gridvit.data.simulate import exact_step, generating_step
 from gridvit.data.windows import partition, windows
-from gridvit.forecast import Forecaster, forecast_array
-from gridvit.rollout import Step
+from gridvit.forecast import CHUNK, Forecaster, forecast_array
+from gridvit.nn.step import ModelStep
+from gridvit.rollout import Context, Step
 from gridvit.run.folder import RunFolder
 
 log = logging.getLogger("gridvit")
@@ -30,37 +33,67 @@ log = logging.getLogger("gridvit")
 
 @dataclass(frozen=True, eq=False)
 class Cases:
-    """Windows of the test part: initial states and what followed them."""
+    """Windows of the test part: initial states and what followed them.
+
+    fields: the test part.
+    index:  (sample, first frame) of each window.
+    leads:  steps of the model in a window.
+    channels: of the model.
+    """
 
     fields: Fields
     index: Int[np.ndarray, "case 2"]
     leads: int
+    channels: Channels
+
+    @classmethod
+    def of(cls, fields: Fields, leads: int, channels: Channels) -> Cases:
+        """Every window of ``leads`` model steps with the history before it."""
+        return cls(fields, windows(fields, channels.history - 1 + leads * channels.pace), leads, channels)
+
+    @property
+    def start(self) -> Int[np.ndarray, "case"]:
+        """Index of the initial time."""
+        return self.index[:, 1] + self.channels.history - 1
 
     @cached_property
     def states(self) -> Float[np.ndarray, "case variable *space"]:
-        """u(t)."""
-        return self.fields.values[self.index[:, 0], self.index[:, 1]]
+        """The model's variables at t, without earlier frames: what baselines start from."""
+        return self.fields.targets.values[self.index[:, 0], self.start]
+
+    def frames(self, part: slice) -> Float[np.ndarray, "case frame variable *space"]:
+        """The frames up to t, whole."""
+        sample, first = self.index[part].T[:, :, None]
+        return self.fields.values[sample, first + np.arange(self.channels.history)]
+
+    def known(self, part: slice) -> Float[np.ndarray, "case end known *space"]:
+        """What the model is given at t + n dt, n = 0..leads."""
+        ends = self.start[part, None] + self.channels.pace * np.arange(self.leads + 1)
+        return self.fields.values[self.index[part, :1], ends][:, :, self.channels.known_places]
 
     @cached_property
     def truth(self) -> Float[np.ndarray, "case lead variable *space"]:
-        """u(t + n dt), n = 1..leads."""
-        sample, start = self.index.T[:, :, None]
-        return self.fields.values[sample, start + np.arange(1, self.leads + 1)]
+        """What is predicted, at t + n dt, n = 1..leads."""
+        return self.fields.targets.values[self.index[:, :1], self._ends]
+
+    @property
+    def _ends(self) -> Int[np.ndarray, "case lead"]:
+        return self.start[:, None] + self.channels.pace * np.arange(1, self.leads + 1)
 
     @property
     def seconds(self) -> Float[np.ndarray, "case"]:
         """t, as ``Fields.seconds``."""
-        return self.fields.seconds[self.index[:, 1]]
+        return self.fields.seconds[self.start]
 
     @property
     def times(self) -> np.ndarray:
         """t ``(case,)``, as the file's own dates or numbers."""
-        return self.fields.times[self.index[:, 1]]
+        return self.fields.times[self.start]
 
     @property
     def valid_times(self) -> np.ndarray:
         """t + n dt ``(case, lead)``, as the file's own dates or numbers."""
-        return self.fields.times[self.index[:, 1:] + np.arange(1, self.leads + 1)]
+        return self.fields.times[self._ends]
 
 
 def evaluate(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.Dataset:
@@ -76,11 +109,13 @@ def evaluate(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.
     folder = RunFolder(Path(run))
     config = folder.config
     forecaster = Forecaster.load(folder.path)
-    leads = config.evaluation.leads
-    parts = partition(config.data.split, folder.fields(forecaster, data), leads)
-    cases = Cases(parts["test"], windows(parts["test"], leads), leads)
+    leads, channels = config.evaluation.leads, forecaster.step.channels
+    longest = max(channels.leads[-1], leads * channels.pace)
+    fields = folder.fields(forecaster, data)
+    parts = partition(config.data.split, fields, channels.history - 1 + longest)
+    cases = Cases.of(parts["test"], leads, channels)
     truth, weights = cases.truth, area_weights(forecaster.grid)
-    truth[..., ~forecaster.step.domain.numpy()] = np.nan  # no model can know these cells
+    truth[..., unscored(forecaster.step)] = np.nan
     errors = {}
     for name, forecast in forecasts(forecaster, parts, cases, config.data.stride):
         errors[name] = square_errors(forecast, truth, weights)
@@ -99,15 +134,18 @@ def forecasts(
 
     Where an initial value is missing, persistence takes the train part's mean of the cell.
     """
-    train, validate, grid = parts["train"], parts["validate"], forecaster.grid
-    leads = range(1, cases.leads + 1)
-    yield "emulator", forecast_array(forecaster.step, cases.states, cases.seconds, cases.leads)
+    step, grid = forecaster.step, forecaster.grid
+    train, validate = parts["train"].targets, parts["validate"].targets
+    leads = [step.channels.pace * n for n in range(1, cases.leads + 1)]
+    yield "emulator", emulated(step, cases)
+    if len(step.channels.leads) > 1:
+        yield "emulator, direct", direct(step, cases)
     damped = DampedPersistence.fit(train.values, leads, grid)
-    yield "persistence", np.repeat(damped.filled(cases.states)[:, None], cases.leads, axis=1)
+    yield PERSISTENCE, np.repeat(damped.filled(cases.states)[:, None], cases.leads, axis=1)
     yield "damped persistence", damped(cases.states)
     climatology = Climatology.fit(train.values, train.times)
     yield climatology.name, climatology(cases.valid_times)
-    if any(np.isnan(part.values).any() for part in parts.values()):
+    if any(np.isnan(part.targets.values).any() for part in parts.values()):
         log.info("left out local ridge and solvers: they need values in every cell, and the data have gaps")
         return
     if grid.ndim <= 2:
@@ -116,25 +154,59 @@ def forecasts(
             times = (train.times, validate.times)
             ridge = AnomalyRidge.fit(train.values, validate.values, times, grid, leads)
             yield "local ridge of anomalies", ridge(cases.states, cases.times, cases.valid_times)
-    for name, solver in solvers(cases.fields, stride).items():
+    for name, solver in solvers(cases.fields, stride, step.channels.pace).items():
         yield name, forecast_array(solver, cases.states.astype(np.float64), cases.seconds, cases.leads)
 
 
-def solvers(fields: Fields, stride: int) -> dict[str, Step]:
+def emulated(step: ModelStep, cases: Cases) -> Float[np.ndarray, "case lead variable *space"]:
+    """The model's own forecasts, step after step."""
+    states = np.concatenate([states for states, _ in _portions(step, cases)])
+    known = cases.known if step.channels.known_places else None
+    return forecast_array(step, states, cases.seconds, cases.leads, known)[:, :, : len(step.channels.targets)]
+
+
+def direct(step: ModelStep, cases: Cases) -> Float[np.ndarray, "case lead variable *space"]:
+    """The forecasts that the model makes for its leads in one step each; NaN at leads that it was not trained for."""
+    found = np.full_like(cases.truth, np.nan)
+    places = [lead // step.channels.pace - 1 for lead in step.channels.leads]
+    kept = [n for n, place in enumerate(places) if place < cases.leads]
+    for states, part in _portions(step, cases):
+        context = Context(torch.from_numpy(cases.seconds[part]))
+        with torch.no_grad():
+            found[part, [places[n] for n in kept]] = step.predict(torch.from_numpy(states), context)[:, kept]
+    return found
+
+
+def _portions(step: ModelStep, cases: Cases) -> Iterator[tuple[np.ndarray, slice]]:
+    """States of the model, a portion of the cases at a time."""
+    for first in range(0, len(cases.index), CHUNK):
+        part = slice(first, min(first + CHUNK, len(cases.index)))
+        yield step.state_of(torch.from_numpy(cases.frames(part))).numpy(), part
+
+
+def unscored(step: ModelStep) -> Bool[np.ndarray, "target *space"]:
+    """Cells that no model can know, outside the domain, and those whose values are given."""
+    off = ~step.domain.numpy()[: len(step.channels.targets)]
+    if step.given is not None:
+        off[: len(step.channels.prognostic)] |= step.given.numpy()
+    return off
+
+
+def solvers(fields: Fields, stride: int, pace: int = 1) -> dict[str, Step]:
     """The scheme that made a simulated file, under its own name first, and the exact propagator; else nothing.
 
     A file can say how it was made and yet be another problem by now: walls stated where the plane was periodic,
     variables chosen or reordered, times thinned. Those steps do not solve it, so nothing is given then.
     """
     attrs, grid = fields.attrs, fields.grid
-    maker = generating_step(attrs, grid, stride) if all(grid.periodic) else None
+    maker = generating_step(attrs, grid, stride * pace) if all(grid.periodic) else None
     if (
         maker is None
         or maker.variables != fields.names
-        or not math.isclose(maker.dt, fields.step.seconds, rel_tol=1e-6)
+        or not math.isclose(maker.dt, fields.step.seconds * pace, rel_tol=1e-6)
     ):
         return {}
-    exact = exact_step(attrs, grid, stride)
+    exact = exact_step(attrs, grid, stride * pace)
     return {maker_name(attrs): maker} | ({} if exact is None else {"exact": exact})
 
 
@@ -146,18 +218,19 @@ def maker_name(attrs: Mapping[str, Any]) -> str:
 
 def _table(errors: dict[str, np.ndarray], cases: Cases, truth: np.ndarray, weights: np.ndarray) -> xr.Dataset:
     fields = cases.fields
-    times, units = fields.step.leads(cases.leads)
-    variables = {v.name: v.units for v in fields.variables}
+    model_step = fields.step.strided(cases.channels.pace)
+    times, units = model_step.leads(cases.leads)
+    variables = {v.name: v.units for v in fields.targets.variables}
     per_sample = len(cases.index) // fields.n_samples
     trajectories = fields.n_samples > 1
-    blocks = 1 if trajectories else max(cases.leads, round(len(cases.index) ** (1 / 3)))
+    blocks = 1 if trajectories else max(cases.leads * cases.channels.pace, round(len(cases.index) ** (1 / 3)))
     relative = None if fields.step.dates else square_errors(0 * truth, truth, weights)
     scores = score_table(errors, times, variables, lead_units=units, power=relative, block=blocks,
                          cluster=per_sample if trajectories else 1)  # fmt: skip
     drawn = "whole trajectories" if trajectories else f"blocks of {blocks} initial times"
     scores.attrs["statement"] = (
         f"Forecasts from {len(cases.index)} initial states of the test part, which neither training nor the choice of "
-        f"the checkpoint has seen; {cases.leads} steps of {fields.step}; intervals by bootstrap over {drawn}."
+        f"the checkpoint has seen; {cases.leads} steps of {model_step}; intervals by bootstrap over {drawn}."
     )
     return scores
 
@@ -165,6 +238,6 @@ def _table(errors: dict[str, np.ndarray], cases: Cases, truth: np.ndarray, weigh
 def _write_example(folder: RunFolder, forecaster: Forecaster, cases: Cases, forecast: np.ndarray) -> None:
     """The first case, forecast and truth, in the user's layout."""
     fields = cases.fields
-    initial = fields.times[cases.index[:1, 1]]
+    initial = cases.times[:1]
     for name, values in (("forecast.nc", forecast[:1]), ("truth.nc", cases.truth[:1])):
         folder.write(forecaster.dataset(values[None], initial, fields.layout, {}), name)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import xarray as xr
 
 from gridvit.config import RunConfig
-from gridvit.data.choices import named, open_chosen
 from gridvit.data.fields import Fields, load
 from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster
@@ -78,13 +77,13 @@ class RunFolder:
     def fields(self, forecaster: Forecaster, data: xr.Dataset | None = None) -> Fields:
         """The data of the run (or ``data`` in their place), checked against its model."""
         described = forecaster.description
-        names = tuple(variable.name for variable in described.variables)
-        fields = load_fields(self.config, data, names)
+        named = replace(self.config.data, variables=described.channels.prognostic)
+        fields = load_fields(replace(self.config, data=named), data)
         described.refuse_other(fields.grid, fields.variables, fields.step.dates)
         if abs(fields.step.seconds - described.step.seconds) > 1e-3 * described.step.seconds:
             wanted = f"data in steps of {described.step}"
             raise InputError(wanted, str(fields.step), "set data.stride, or give the run's own data")
-        forecaster.refuse_new_gaps(fields.values)
+        forecaster.refuse_new_gaps(fields.values, fields.names)
         return fields
 
     def write(self, ds: xr.Dataset, name: str) -> Path:
@@ -102,11 +101,8 @@ class RunFolder:
             return ds.load()
 
 
-def load_fields(config: RunConfig, source: xr.Dataset | None = None, names: tuple[str, ...] = ()) -> Fields:
+def load_fields(config: RunConfig, source: xr.Dataset | None = None) -> Fields:
     """The fields that ``config.data`` names, or those of an open Dataset."""
-    data = config.data
-    if source is None and not data.path:
+    if source is None and not config.data.path:
         raise InputError("a data file", "none", "give --data.path FILE, or data.path in the config")
-    with open_chosen(data, source) as ds:
-        chosen = names or named(ds, data.variables) or None
-        return load(ds, chosen, data.periodic or None, data.stride)
+    return load(source, config.data)

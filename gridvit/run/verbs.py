@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from gridvit import checkpoint
@@ -61,14 +62,27 @@ def train(config: RunConfig, data: xr.Dataset | None = None, overwrite: bool = F
 
 
 def forecast(
-    run: str | os.PathLike[str], path: str, steps: int, out: str, init: str = "last", overwrite: bool = False
+    run: str | os.PathLike[str],
+    path: str,
+    steps: int,
+    out: str,
+    init: str = "last",
+    overwrite: bool = False,
+    forcings: str = "",
 ) -> Path:
-    """Forecast ``steps`` model steps from the ``first``, ``last`` or every (``all``) time of a file, or from a date."""
+    """Forecast ``steps`` model steps from the ``first``, ``last`` or every (``all``) time of a file, or from a date.
+
+    What the model is given (forcings, a boundary) is read from the file itself, or from the file ``forcings``.
+    """
     target = Path(out)
     simulation.refuse_existing(target, overwrite)
-    forecaster = Forecaster.load(run)
-    with open_chosen(_choices(Path(run)), path) as ds:
-        return simulation.write(_forecast(forecaster, ds, steps, init), target, overwrite)
+    forecaster, data = Forecaster.load(run), _choices(Path(run))
+    with open_chosen(data, path) as ds:
+        start = _initial(ds, forecaster, init, data.stride)
+        if not forcings:
+            return simulation.write(forecaster(start, steps, ds), target, overwrite)
+        with open_chosen(data, forcings) as future:
+            return simulation.write(forecaster(start, steps, future), target, overwrite)
 
 
 def _choices(run: Path) -> DataConfig:
@@ -76,24 +90,40 @@ def _choices(run: Path) -> DataConfig:
     return RunFolder(run).config.data if (run / "config.yaml").is_file() else DataConfig()
 
 
-def _forecast(forecaster: Forecaster, ds: xr.Dataset, steps: int, init: str) -> xr.Dataset:
-    layout = standardise(ds, forecaster.step.variables, stated_periodicity(forecaster.grid))[2]
-    return forecaster(_initial(ds, layout.time, init), steps)
+def _initial(ds: xr.Dataset, forecaster: Forecaster, init: str, stride: int) -> xr.Dataset:
+    """The chosen initial times, each with the history that the model needs, ``stride`` steps of the file apart."""
+    history, inputs = forecaster.step.channels.history, forecaster.step.channels.inputs
+    sources = [v.source for v in forecaster.description.variables if v.name in inputs]
+    time = standardise(ds, sources, stated_periodicity(forecaster.grid))[2].time
+    if init == "all":
+        return ds if history == 1 else ds.isel({time: slice(None, None, stride)})
+    places = _places(ds, time, init, (history - 1) * stride)
+    if len(places) > 1 and history > 1:
+        raise InputError("one initial time of a model with history", f"{len(places)} in {init!r}", "name one")
+    earlier = np.arange(1 - history, 1) * stride
+    chosen = places[0] + earlier if history > 1 else places
+    if chosen.min() < 0:
+        raise InputError(
+            f"{history} times up to the initial one, the model's history",
+            f"{init!r}, which is time {int(places[0]) + 1} of the file",
+            "start later",
+        )
+    return ds.isel({time: chosen})
 
 
-def _initial(ds: xr.Dataset, time: str, init: str) -> xr.Dataset:
-    chosen = {"first": slice(0, 1), "last": slice(-1, None), "all": slice(None)}.get(init)
-    if chosen is not None:
-        return ds.isel({time: chosen})
+def _places(ds: xr.Dataset, time: str, init: str, before: int) -> np.ndarray:
+    count = ds.sizes[time]
+    if init in ("first", "last"):
+        return np.array([min(before, count - 1) if init == "first" else count - 1])
+    along = xr.DataArray(np.arange(count), {time: ds[time]}, [time])
     try:
-        wanted = float(init) if ds[time].dtype.kind in "fiu" else init
-        found = ds.sel({time: wanted})
+        found = along.sel({time: float(init) if ds[time].dtype.kind in "fiu" else init})
     except (KeyError, ValueError, TypeError):
         span = f"{ds[time].values[0]} to {ds[time].values[-1]}"
         raise InputError(
             f"--init first, last, all, or a time from {span}", repr(init), "correct it"
         ) from None
-    return found if time in found.dims else found.expand_dims(time)
+    return np.atleast_1d(found.values)
 
 
 def report(run: str | os.PathLike[str]) -> Path:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import lightning as L
 from torch.utils.data import DataLoader, Sampler
 
 from gridvit.config import TrainingConfig
 from gridvit.data.fields import Fields
-from gridvit.data.samples import Batch, Windows, shuffled, whole_batch
+from gridvit.data.samples import PAIR, Batch, Windows, shuffled, whole_batch
 
 
 class EpochOrder(Sampler[int]):
@@ -32,9 +32,12 @@ class EpochOrder(Sampler[int]):
 class WindowsModule(L.LightningDataModule):
     """Windows of the training and validation parts, in batches."""
 
-    def __init__(self, train: Fields, validate: Fields, config: TrainingConfig) -> None:
+    def __init__(
+        self, train: Fields, validate: Fields, config: TrainingConfig, offsets: Sequence[int] = PAIR
+    ) -> None:
         super().__init__()
-        self.train, self.validate, self.config = Windows(train), Windows(validate), config
+        self.train, self.validate = Windows(train, offsets), Windows(validate, offsets)
+        self.config = config
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled by (seed, epoch)."""

@@ -50,7 +50,9 @@ def present_error(
 
 
 class NextStep(L.LightningModule):
-    """loss = mean over cells (area-weighted), variables and batch of |f(x) - (u(t + dt) - u(t)) / sigma_d|^2.
+    """loss = mean over cells (area-weighted), variables, leads and batch of |f(x) - (u(t + dt) - u(t)) / sigma_d|^2.
+
+    Of diagnostic variables y it is |f(x) - (y(t + dt) - mu) / sigma|^2. A boundary that is given is not learned.
 
     Of variables with gaps only cells enter that have a value at t + dt, as the mean over their area in each state:
     every state counts the same, however much of it is there. A cell without a value at t starts from the mean, as the
@@ -78,31 +80,36 @@ class NextStep(L.LightningModule):
         return [int(torch.randint(shape[axis], (), generator=generator)) for axis in self.shift_axes]
 
     def loss(self, batch: Batch, shifts: list[int]) -> Float[Tensor, ""]:
-        """Weighted mean squared error of the normalised increment."""
-        state, following = batch.frames.unbind(1)
-        inputs = self.step.inputs(state, Context(batch.time))
-        if self.step.gappy:
-            target, scale = self.filling(state, following)
-        else:
-            target, scale = (following - state) / self.step.increment_std, None
+        """Weighted mean squared error of the normalised outputs."""
+        step, frames = self.step, batch.frames
+        history = step.channels.history
+        state, following = step.state_of(frames), frames[:, history:, : len(step.channels.targets)]
+        context = Context(batch.time, step.known_of(frames[:, history - 1 :]))
+        inputs, target = step.inputs(state, context), (following - step.base(state)[:, None]) / step.scale
+        unit = None if step.complete else self.unit(state)
+        if unit is not None:
+            target = torch.where(unit > 0, target, torch.nan)
         if shifts:
-            axes = [axis + 2 for axis in self.shift_axes]
+            axes = [axis - step.grid.ndim for axis in self.shift_axes]
             inputs, target = torch.roll(inputs, shifts, axes), torch.roll(target, shifts, axes)
-            scale = scale if scale is None else torch.roll(scale, shifts, axes)
-        found = self.step.network(inputs)
-        if scale is not None:
-            return present_error(found * scale, target * scale, self.weights)
+            unit = unit if unit is None else torch.roll(unit, shifts, axes)
+        found = step.outputs(inputs)
+        if unit is not None:
+            return present_error((found * unit).flatten(1, 2), (target * unit).flatten(1, 2), self.weights)
         return ((found - target).square() * self.weights).mean()
 
-    def filling(
-        self, state: Float[Tensor, "batch variable *space"], following: Float[Tensor, "batch variable *space"]
-    ) -> tuple[Float[Tensor, "batch variable *space"], Float[Tensor, "batch variable *space"]]:
-        """Normalised increments from what the step starts from, NaN off the domain, and the unit of each error."""
+    def unit(
+        self, state: Float[Tensor, "batch variable *space"]
+    ) -> Float[Tensor, "batch lead target *space"]:
+        """The unit of each error: 1, sigma_d / sigma where u is filled, and 0 where nothing is learned."""
         step = self.step
-        there = step.there(state)
-        target = (following - torch.where(there, state, step.mean)) / step.increment_std
-        scale = torch.where(there, 1.0, step.increment_std / step.std)
-        return torch.where(step.domain, target, torch.nan), scale
+        moving, targets = len(step.channels.prognostic), len(step.channels.targets)
+        filled = step.increment_std[:, :moving] / step.std[:moving]
+        unit = torch.where(step.there(state)[:, None, :moving], 1.0, filled)
+        if step.given is not None:
+            unit = torch.where(step.given.to(unit.device), 0.0, unit)
+        alone = unit.new_ones(len(unit), len(step.channels.leads), targets - moving, *step.grid.shape)
+        return torch.cat([unit, alone], 2) * step.domain[:targets]
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a rolled batch."""

@@ -12,15 +12,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import lightning as L
+import numpy as np
 import torch
+from jaxtyping import Float
 from lightning.pytorch.callbacks import Callback, RichProgressBar
 
+from gridvit.channels import Channels
 from gridvit.checkpoint import Description, build
 from gridvit.config import RunConfig, TrainingConfig
 from gridvit.data.fields import Fields
 from gridvit.data.normalise import compute, refuse_new_gaps
 from gridvit.data.windows import partition
 from gridvit.errors import InputError
+from gridvit.grid import Grid
+from gridvit.nn.features import TIMED
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import BEST, LAST, Checkpoints
 from gridvit.training.datamodule import WindowsModule
@@ -47,17 +52,51 @@ def plan(config: RunConfig, fields: Fields) -> Plan:
         InputError: a part of the split that is too short, a constant variable, a patch that does not fit, a shift
             along an axis that is not periodic, a variable with gaps that the training part does not have.
     """
-    parts = partition(config.data.split, fields, config.evaluation.leads)
+    description = Description.of(config.model, config.data, fields)
+    found = description.channels
+    refuse_far_forecast(found, config.evaluation.leads)
+    longest = max(found.leads[-1], config.evaluation.leads * found.pace)
+    parts = partition(config.data.split, fields, found.history - 1 + longest)
     refuse_bounded_shift(config.training.shift, fields)
-    if config.model.clock and (not fields.step.dates or fields.step.months):
-        raise InputError(
-            "dated steps of fixed length for model.clock", str(fields.step), "set model.clock to false"
-        )
+    refuse_undated(config.model.features, fields)
     L.seed_everything(config.training.seed, workers=True, verbose=False)
-    description = Description.of(config.model, fields)
-    statistics = compute(parts["train"])
+    statistics = compute(parts["train"], found.leads)
     refuse_new_gaps(fields.values, fields.names, statistics.presence)
-    return Plan(config, parts, build(description, statistics), description)
+    static = None if fields.static_values is None else standard_static(fields.static_values, fields.grid)
+    return Plan(config, parts, build(description, statistics, static), description)
+
+
+def standard_static(
+    values: Float[np.ndarray, "static *space"], grid: Grid
+) -> Float[torch.Tensor, "static *space"]:
+    """(s - <s>) / sqrt(<(s - <s>)^2>), <.> the area mean over the cells that have a value; 0 in the others."""
+    there, axes = ~np.isnan(values), tuple(range(1, values.ndim))
+    weights = there * grid.areas
+    wide, total = np.where(there, values, 0.0).astype(np.float64), weights.sum(axis=axes, keepdims=True)
+    anomaly = np.where(there, wide - (wide * weights).sum(axis=axes, keepdims=True) / total, 0.0)
+    spread = np.sqrt((anomaly**2 * weights).sum(axis=axes, keepdims=True) / total)
+    return torch.from_numpy(anomaly / spread).float()
+
+
+def refuse_far_forecast(channels: Channels, leads: int) -> None:
+    """A predictor is known at the present alone: there is one step."""
+    if channels.predictor and leads > 1:
+        raise InputError(
+            "evaluation.leads of 1 where data.predictors are not known beyond the present",
+            str(leads),
+            "set evaluation.leads to 1, or make them forcings or variables",
+        )
+
+
+def refuse_undated(names: tuple[str, ...], fields: Fields) -> None:
+    """Features of time need dates; the time of day says nothing where a step is a calendar month."""
+    timed = [name for name in names if name in TIMED]
+    if timed and not fields.step.dates:
+        raise InputError(f"dates for model.features {timed[0]}", str(fields.step), "leave it out")
+    if "local_time" in timed and fields.step.months:
+        raise InputError(
+            "steps of fixed length for model.features local_time", str(fields.step), "leave it out"
+        )
 
 
 def fit(plan: Plan, folder: Path) -> ModelStep:
@@ -68,7 +107,8 @@ def fit(plan: Plan, folder: Path) -> ModelStep:
     uninterrupted one.
     """
     objective = NextStep(plan.model, plan.config.training)
-    data = WindowsModule(plan.parts["train"], plan.parts["validate"], plan.config.training)
+    offsets = plan.description.channels.offsets
+    data = WindowsModule(plan.parts["train"], plan.parts["validate"], plan.config.training, offsets)
     log.info(
         "%d parameters, %d tokens, %d training windows",
         sum(p.numel() for p in plan.model.parameters()), plan.model.token_grid.size, len(data.train),

@@ -1,0 +1,256 @@
+"""Which variables of a file a model predicts, sees, is given, or reads once; indices and vector components."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+
+from gridvit.axes import find_axes
+from gridvit.channels import ROLES, Channels
+from gridvit.config import DataConfig
+from gridvit.data.choices import named
+from gridvit.data.layout import Layout
+from gridvit.data.sources import open_dataset
+from gridvit.data.standard import standardise
+from gridvit.errors import InputError
+from gridvit.grid import Grid
+
+SWAPPED = {"eastward": "northward", "x": "y"}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable of the file by its name and attributes; without units it is dimensionless (CF 3.1).
+
+    role:      one of ``ROLES``, or "static".
+    component: "x" or "y" of a vector, towards the last axis of the grid and towards the one before it; else empty.
+    partner:   the other component.
+    of:        the variable whose mean over ``region`` an index is; else empty.
+    region:    (axis, first, last) of the box of an index.
+    """
+
+    name: str
+    units: str = "1"
+    long_name: str = ""
+    standard_name: str = ""
+    role: str = "prognostic"
+    component: str = ""
+    partner: str = ""
+    of: str = ""
+    region: tuple[tuple[str, float | int, float | int], ...] = ()
+
+    @classmethod
+    def of_array(cls, array: xr.DataArray) -> Variable:
+        """The variable that ``array`` holds."""
+        keys = ("units", "long_name", "standard_name")
+        known: dict[str, Any] = {key: str(array.attrs[key]) for key in keys if key in array.attrs}
+        return cls(str(array.name), **known)
+
+    def described(self, array: xr.DataArray) -> Variable:
+        """The same variable with the attributes of ``array``."""
+        found = Variable.of_array(array)
+        return replace(self, units=found.units, long_name=found.long_name, standard_name=found.standard_name)
+
+    @property
+    def source(self) -> str:
+        """The name in the file."""
+        return self.of or self.name
+
+    def attrs(self) -> dict[str, str]:
+        """The CF attributes that are known."""
+        stated = {"units": self.units, "long_name": self.long_name, "standard_name": self.standard_name}
+        return {key: text for key, text in stated.items() if text}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-able fields."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Variable:
+        """The inverse of ``to_dict``."""
+        return cls(**{**fields, "region": tuple(tuple(side) for side in fields["region"])})
+
+
+def channels(variables: Sequence[Variable], statics: Sequence[Variable], data: DataConfig) -> Channels:
+    """The channels of a model of these variables, with the history, leads and boundary of ``data``."""
+    names: dict[str, Any] = {role: tuple(v.name for v in variables if v.role == role) for role in ROLES}
+    index = tuple(v.name for v in variables if v.of)
+    static = tuple(v.name for v in statics)
+    frames: dict[str, Any] = {"history": data.history, "leads": data.leads, "boundary": data.boundary}
+    return Channels(**names, static=static, index=index, **frames)
+
+
+def requested(ds: xr.Dataset, data: DataConfig) -> tuple[Variable, ...]:
+    """The moving variables that ``data`` names, in the order of a frame; all of the file where it names none.
+
+    Raises:
+        InputError: a name in two roles, two indices or an index and a variable of one name.
+    """
+    roles = {
+        "prognostic": named(ds, data.variables),
+        "diagnostic": named(ds, data.diagnostics),
+        "predictor": named(ds, data.predictors),
+        "forcing": named(ds, data.forcings),
+    }
+    taken = {name for names in roles.values() for name in names} | set(named(ds, data.statics))
+    if not (roles["prognostic"] or roles["diagnostic"] or roles["predictor"] or data.indices):
+        found = standardise(ds.drop_vars([n for n in taken if n in ds]), None, data.periodic or None)[0]
+        roles["prognostic"] = tuple(map(str, found.data_vars))
+    indices = [
+        Variable(
+            name, role="diagnostic", of=index.variable, region=tuple((a, *s) for a, s in index.region.items())
+        )
+        for name, index in data.indices.items()
+    ]
+    plain = {role: [Variable(name, role=role) for name in dict.fromkeys(roles[role])] for role in ROLES}
+    plain["diagnostic"] += indices
+    every = [variable for role in ROLES for variable in plain[role]]
+    _refuse_twice([*(v.name for v in every), *named(ds, data.statics)])
+    return tuple(every)
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(
+            "each name in one role", f"{twice[0]!r} in two", "name it once among the options of data"
+        )
+
+
+def gathered(
+    ds: xr.Dataset, variables: Sequence[Variable], periodic: Mapping[str, bool] | None = None
+) -> tuple[xr.Dataset, Grid, Layout]:
+    """The variables in the standard layout and order, indices among them as constant fields; lazily."""
+    standard, grid, layout = standardise(ds, [v.source for v in variables], periodic)
+    made = {v.name: _index(standard[v.of], grid, layout, v) for v in variables if v.of}
+    return standard.assign(made)[[v.name for v in variables]], grid, layout
+
+
+def _index(array: xr.DataArray, grid: Grid, layout: Layout, index: Variable) -> xr.DataArray:
+    """sum A u / sum A over the cells whose centres lie in the box, and that have a value; on every cell."""
+    weights = xr.DataArray(grid.areas * _box(grid, layout, index), dims=grid.names)
+    mean = array.weighted(weights).mean(list(grid.names))
+    attrs = {
+        **array.attrs,
+        "long_name": f"mean of {array.attrs.get('long_name', index.of)} over {_shown(index)}",
+    }
+    return mean.expand_dims(
+        dict(zip(grid.names, grid.shape, strict=True)), (-2, -1)[-grid.ndim :]
+    ).assign_attrs(attrs)
+
+
+def _box(grid: Grid, layout: Layout, index: Variable) -> Float[np.ndarray, "*space"]:
+    inside = np.ones(grid.shape)
+    known = {axis.name: axis.inside for axis in layout.axes} | {name: name for name in grid.names}
+    for name, first, last in index.region:
+        if name not in known:
+            raise InputError(
+                f"a region along {', '.join(grid.names)} for the index {index.name!r}",
+                repr(name),
+                "correct it",
+            )
+        axis = grid.names.index(known[name])
+        centers = grid.centers[axis]
+        if grid.is_sphere and axis == 1:
+            within = (centers - first) % 360.0 <= (
+                last - first if last - first == 360 else (last - first) % 360
+            )
+        else:
+            within = (first <= centers) & (centers <= last)
+        shape = [1] * grid.ndim
+        shape[axis] = -1
+        inside = inside * within.reshape(shape)
+    if not inside.any():
+        raise InputError(
+            f"cells inside the region of the index {index.name!r}",
+            f"none in {_shown(index)}",
+            "make it larger",
+        )
+    return inside
+
+
+def _shown(index: Variable) -> str:
+    return ", ".join(f"{axis} {first:g} to {last:g}" for axis, first, last in index.region) or "the domain"
+
+
+def static_fields(
+    ds: xr.Dataset, data: DataConfig, grid: Grid
+) -> tuple[tuple[Variable, ...], Float[np.ndarray, "static *space"]]:
+    """The fields that do not move, NaN where missing; one that the file repeats in time is taken at its first.
+
+    Raises:
+        InputError: no such variable, another grid, a field that is constant in space.
+    """
+    if not data.statics:
+        return (), np.zeros((0, *grid.shape), np.float32)
+    if data.static_file:
+        with open_dataset(data.static_file) as held:
+            return _static(held, named(held, data.statics), data, grid)
+    return _static(ds, named(ds, data.statics), data, grid)
+
+
+def _static(
+    ds: xr.Dataset, names: Sequence[str], data: DataConfig, grid: Grid
+) -> tuple[tuple[Variable, ...], Float[np.ndarray, "static *space"]]:
+    variables, values = [], []
+    for name in names:
+        if name not in ds.data_vars:
+            offered = ", ".join(map(str, ds.data_vars))
+            raise InputError(f"a static field among {offered}", repr(name), "correct data.statics")
+        standard, found, _ = standardise(_at_one_time(ds[[name]]), [name], data.periodic or None)
+        if found != grid:
+            raise InputError(
+                f"static fields on the grid of the data ({grid.describe()})",
+                f"{name!r} on {found.describe()}",
+                "interpolate it to that grid",
+            )
+        field = standard[name].isel(time=0).values.astype(np.float32)
+        field = field[0] if field.ndim > grid.ndim else field
+        if not np.nanstd(field) > 0:
+            raise InputError(
+                "static fields that vary in space", f"{name!r}, which is constant", "leave it out"
+            )
+        variables.append(replace(Variable.of_array(ds[name]), role="static"))
+        values.append(field)
+    return tuple(variables), np.stack(values)
+
+
+def _at_one_time(ds: xr.Dataset) -> xr.Dataset:
+    time = find_axes(ds).time
+    if time is not None:
+        return ds.isel({time: slice(0, 1)})
+    return ds.drop_vars("time", errors="ignore").expand_dims(time=[np.datetime64("2000-01-01", "ns")])
+
+
+def with_components(variables: Sequence[Variable], stated: Sequence[tuple[str, str]]) -> tuple[Variable, ...]:
+    """The variables with the components of vectors known as such: as stated, or by their standard names.
+
+    Raises:
+        InputError: a stated component that is not among the variables.
+    """
+    names = {v.name for v in variables}
+    partner = {one: (component, other) for pair in stated
+               for component, one, other in (("x", *pair), ("y", *pair[::-1]))}  # fmt: skip
+    for name in partner:
+        if name not in names:
+            raise InputError(
+                f"components among {', '.join(sorted(names))}", f"{name!r} in data.vectors", "correct it"
+            )
+    by_standard = {v.standard_name: v.name for v in variables if v.standard_name}
+    for v in variables:
+        other = by_standard.get(_northward(v.standard_name))
+        if other and not {v.name, other} & set(partner):
+            partner |= {v.name: ("x", other), other: ("y", v.name)}
+    found = ((v, partner.get(v.name, ("", ""))) for v in variables)
+    return tuple(replace(v, component=component, partner=other) for v, (component, other) in found)
+
+
+def _northward(standard_name: str) -> str:
+    """The standard name of the other component; a name that nothing has where this is no first component."""
+    words = standard_name.split("_")
+    return "_".join(SWAPPED.get(w, w) for w in words) if set(words) & set(SWAPPED) else "\0"
