@@ -258,7 +258,8 @@ class Forecaster:
             "lead": ("lead", leads, {"standard_name": "forecast_period", "units": unit}),
             "valid_time": (("init_time", "lead"), valid, {"long_name": "time that the forecast is for"}),
         }
-        ds = xr.Dataset(arrays, {**coords, **self.grid.coords()}, dict(attrs))
+        fields = any(not v.of for v in self.description.variables[: len(self.step.channels.targets)])
+        ds = xr.Dataset(arrays, {**coords, **(self.grid.coords() if fields else {})}, dict(attrs))
         if layout.sample is None:
             ds = ds.isel(sample=0)
         return layout.restore(ds)

@@ -83,10 +83,10 @@ def test_what_is_seen_moves_the_result_and_what_is_not_does_not() -> None:
 def test_static_fields_and_the_index() -> None:
     step = step_of(ALL)
     state, context = made(ALL)
-    before = step(state, context)
+    before = step(state, context).detach()
     assert float((before[:, 2] - before[:, 2, :1, :1]).abs().max()) < 1e-12
     step.static += 1.0
-    assert float((step(state, context) - before)[:, :3].abs().amax((0, 2, 3)).min()) > 1e-3
+    assert float((step(state, context).detach() - before)[:, :3].abs().amax((0, 2, 3)).min()) > 1e-3
     # the index is mu + sigma times the area mean of the network's output for it
     f = step.network(step.inputs(state, context))[:, 2]
     area = torch.tensor(GRID.areas / GRID.areas.sum())
@@ -158,7 +158,8 @@ def test_the_boundary_is_given_and_not_learned() -> None:
     inside[:, 1, 1, ~edge] += 1.0
     outside[:, 1, 1, edge] += 1.0
     assert torch.equal(step(state, replace(context, known=inside)), after)
-    assert float((step(state, replace(context, known=outside)) - after)[:, :, ~edge].abs().max()) > 1e-3
+    moved = (step(state, replace(context, known=outside)) - after)[:, :, ~edge].detach()
+    assert float(moved.abs().max()) > 1e-3
 
     frames = torch.randn(3, 2, 3, *GRID.shape, dtype=torch.float64)
     untrained = step_of(channels, random=False)
@@ -178,11 +179,10 @@ def test_a_boundary_needs_walls_and_an_inside(grid: Grid, width: int) -> None:
 
 
 def test_a_regional_grid_has_four_walls_and_a_pole_is_none() -> None:
-    region = Grid.from_centers((np.arange(40, 50.0), np.arange(10, 22.0)), names=("latitude", "longitude"),
-                               units=("degrees_north", "degrees_east"), periodic=(False, False), radius=6371.0)  # fmt: skip
+    axes = {"names": ("latitude", "longitude"), "units": ("degrees_north", "degrees_east"), "radius": 6371.0}
+    region = Grid.from_centers((np.arange(40, 50.0), np.arange(10, 22.0)), periodic=(False, False), **axes)
     assert rim(region, 2).sum() == 10 * 12 - 6 * 8
-    cap = Grid.from_centers((np.arange(80.5, 90), np.arange(0, 360, 30.0)), names=("latitude", "longitude"),
-                            units=("degrees_north", "degrees_east"), periodic=(False, True), radius=6371.0)  # fmt: skip
+    cap = Grid.from_centers((np.arange(80.5, 90), np.arange(0, 360, 30.0)), periodic=(False, True), **axes)
     assert rim(cap, 1).sum(1).tolist() == [12] + [0] * 9
 
 
@@ -205,6 +205,7 @@ def test_gaps_of_what_is_seen_given_and_predicted() -> None:
         0.5,
         2.5,
     )  # the means: but told as values
-    assert float((step(filled, context) - after)[:, :2].nan_to_num().abs().max()) > 1e-4
+    moved = (step(filled, context) - after)[:, :2].nan_to_num().detach()
+    assert float(moved.abs().max()) > 1e-4
     # a gap is the same whatever stood there: inputs hold zeros, and masks say so
     assert not torch.isnan(step.inputs(holes, Context(context.time, known))).any()

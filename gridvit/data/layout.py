@@ -118,17 +118,18 @@ class Layout:
     def restore(self, ds: xr.Dataset) -> xr.Dataset:
         """The dataset in the user's layout: the inverse of ``standardise``, exact to the last bit.
 
-        ds: any dataset with the Grid's space dimensions; time and sample may be missing, and dimensions
+        ds: any dataset on the Grid; space (of numbers alone), time and sample may be missing, and dimensions
         that the file did not have (``init_time``, ``lead``) come before its own. Variables without
         space are kept.
         """
-        picks = {axis.inside: list(axis.source) for axis in self.axes}
-        grid_coords = [name for axis in self.axes for name in (axis.inside, f"{axis.inside}_bounds")]
+        axes = [axis for axis in self.axes if axis.inside in ds.dims]
+        picks = {axis.inside: list(axis.source) for axis in axes}
+        grid_coords = [name for axis in axes for name in (axis.inside, f"{axis.inside}_bounds")]
         ds = ds.drop_vars(grid_coords, errors="ignore").isel(picks)
-        ds = ds.rename_dims({axis.inside: axis.name for axis in self.axes if axis.inside != axis.name})
+        ds = ds.rename_dims({axis.inside: axis.name for axis in axes if axis.inside != axis.name})
         for inside, name, coordinate in self._leading():
             ds = _renamed(ds, inside, name, coordinate)
-        ds = ds.assign_coords({name: entry for axis in self.axes for name, entry in axis.coords().items()})
+        ds = ds.assign_coords({name: entry for axis in axes for name, entry in axis.coords().items()})
         return ds.assign({name: self._ordered(ds[name]) for name in ds.data_vars})
 
     def _leading(self) -> list[tuple[str, str, str]]:

@@ -147,9 +147,11 @@ def skill(scores: xr.Dataset) -> Section:
 
 
 def forecast(predicted: xr.Dataset, truth: xr.Dataset | None) -> Section:
-    """Fields of the first case, a figure per variable that has leads."""
+    """Fields of the first case, a figure per variable that has leads and space."""
     names = [
-        str(name) for name, array in predicted.data_vars.items() if "lead" in array.dims and array.ndim > 1
+        str(name)
+        for name, array in predicted.data_vars.items()
+        if "lead" in array.dims and set(array.dims) - {"lead", *maps.CASES}
     ]
     return Section(
         "A forecast",
