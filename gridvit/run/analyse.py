@@ -55,9 +55,10 @@ def analyse(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.D
         log.info("left out the Jacobian: no variable is predicted from its own past")
     elif grid.is_sphere and grid.periodic[1]:
         found.append(sphere_rows(double, states.double(), inside(LATITUDES, grid), context=context))
+        log.info("measured the Jacobian")
     elif not grid.is_sphere and all(grid.periodic):
         found += scheme(double, states.double(), context, test, config)
-    log.info("measured the Jacobian")
+        log.info("measured the Jacobian")
     analysis = xr.merge(found, join="exact", combine_attrs="drop_conflicts")
     analysis.attrs["variable"] = test.names[0]
     if solvers(test, config.data.stride, channels.pace):
