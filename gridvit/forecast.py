@@ -82,7 +82,8 @@ class Forecaster:
         Returns:
             The model's variables on dimensions ``(init_time, lead, ...)`` followed by those of ``ds`` in its own
             order and convention, with ``valid_time(init_time, lead)``. NaN where training never had a value (land);
-            other missing values are filled by the forecast.
+            other missing values are filled by the forecast. Members of an ensemble are forecast each from its own
+            state.
 
         Raises:
             InputError: another grid than the one trained on, a variable that is missing, fewer than one step.
@@ -94,7 +95,8 @@ class Forecaster:
         seconds = np.tile(epoch_seconds(times), samples)
         cases = forecast_array(self.step, states.reshape(-1, *states.shape[2:]), seconds, steps)
         values = cases.reshape(samples, inits, *cases.shape[1:])  # (S, I, L, C, *space)
-        return self.dataset(values, times, layout, ds.attrs)
+        out = self.dataset(values, times, layout, ds.attrs)
+        return out.assign_coords({layout.sample: ds[layout.sample]}) if layout.sample in ds.coords else out
 
     def attention(self, ds: xr.Dataset) -> Float[np.ndarray, "case layer head query key"]:
         """Attention weights at every state in ``ds``, sample by sample, on ``token_grid``."""
@@ -105,7 +107,8 @@ class Forecaster:
 
     def _read(self, ds: xr.Dataset) -> tuple[np.ndarray, np.ndarray, Layout]:
         """States (S, T, C, *space), times and layout of the user's Dataset, checked against the model."""
-        ds, grid, layout = standardise(ds, self.step.variables, stated_periodicity(self.grid))
+        stated = stated_periodicity(self.grid)
+        ds, grid, layout = standardise(ds, self.step.variables, stated, members=True)
         if not ds.sizes["time"]:
             raise InputError(
                 f"at least one time along {layout.time!r}", "none", "select a time that the data hold"

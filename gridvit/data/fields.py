@@ -112,6 +112,7 @@ def load(
     variables: tuple[str, ...] | None = None,
     periodic: dict[str, bool] | None = None,
     stride: int = 1,
+    members: bool = False,
 ) -> Fields:
     """Read a file or a dataset into memory, one step of the model being ``stride`` steps of the file.
 
@@ -120,21 +121,26 @@ def load(
         variables: which to read; all gridded ones that move in time where none are named.
         periodic: axes stated to be periodic or not, by name.
         stride: take every ``stride``-th time.
+        members: take the members of an ensemble as samples.
 
     Raises:
         InputError: what ``open_dataset``, ``standardise`` and ``find_step`` refuse; infinite values; a
             variable that is wholly missing at some time.
     """
     if isinstance(source, xr.Dataset):
-        return _read(source, variables, periodic, stride)
+        return _read(source, variables, periodic, stride, members)
     with open_dataset(source) as ds:
-        return _read(ds, variables, periodic, stride)
+        return _read(ds, variables, periodic, stride, members)
 
 
 def _read(
-    ds: xr.Dataset, variables: tuple[str, ...] | None, periodic: dict[str, bool] | None, stride: int
+    ds: xr.Dataset,
+    variables: tuple[str, ...] | None,
+    periodic: dict[str, bool] | None,
+    stride: int,
+    members: bool,
 ) -> Fields:
-    ds, grid, layout = standardise(ds, variables, periodic)
+    ds, grid, layout = standardise(ds, variables, periodic, members)
     times = canonical(ds["time"].values, layout.time)
     step = find_step(times, str(ds["time"].attrs.get("units", "1")), layout.time)
     if not 1 <= stride < len(times):

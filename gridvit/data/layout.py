@@ -9,6 +9,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+TRAJECTORIES = ("sample", "samples", "trajectory")
+
+
+def independent(dim: str) -> bool:
+    """Whether samples along a dimension of this name share nothing, as the members of one ensemble do their weather."""
+    return dim.lower() in TRAJECTORIES
+
 
 def plain(value: Any) -> Any:
     """An attribute as JSON keeps it: NumPy numbers become Python numbers, arrays become lists."""
@@ -114,6 +121,11 @@ class Layout:
     sample: str | None
     dims: dict[str, tuple[str, ...]]
     squeezed: tuple[Squeezed, ...] = ()
+
+    @property
+    def members(self) -> bool:
+        """Whether the samples are members of an ensemble, which share their weather."""
+        return self.sample is not None and not independent(self.sample)
 
     def restore(self, ds: xr.Dataset) -> xr.Dataset:
         """The dataset in the user's layout: the inverse of ``standardise``, exact to the last bit.

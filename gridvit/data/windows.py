@@ -22,7 +22,8 @@ def resolve(split: Split, fields: Fields, n_steps: int = 1) -> tuple[str, dict[s
 
     Whole numbers are indices ``[first, last)`` of model steps (after the stride) or samples; where one of a
     pair is a fraction, both are: index = floor(share * n + 1/2), so parts that meet in a fraction meet in
-    an index. "auto" splits by sample where there is more than one, else by time.
+    an index. "auto" splits by sample where there is more than one, else by time; members of an ensemble share
+    their weather, so they are split by time alone.
 
     Dates bound a part as they do in xarray: both ends are in it. Between parts along time ``split.gap`` steps are
     left out, from the beginning of the later part.
@@ -33,10 +34,10 @@ def resolve(split: Split, fields: Fields, n_steps: int = 1) -> tuple[str, dict[s
         n_steps: steps of the longest window that each part must hold.
 
     Raises:
-        InputError: bounds outside the data, parts that overlap (the test would leak into training), a part
-            too short for one window.
+        InputError: a split by members, bounds outside the data, parts that overlap (the test would leak into
+            training), a part too short for one window.
     """
-    along = split.along if split.along != "auto" else ("sample" if fields.n_samples > 1 else "time")
+    along = _along(split, fields)
     total = fields.n_samples if along == "sample" else fields.n_times
     dates = {name: _dated(name, getattr(split, name), fields, along) for name in PARTS}
     parts = {name: _bounds(name, dates[name], total, along) for name in PARTS}
@@ -46,6 +47,19 @@ def resolve(split: Split, fields: Fields, n_steps: int = 1) -> tuple[str, dict[s
     for name, part in parts.items():
         _refuse_short(name, part, along, fields.n_times, n_steps)
     return along, parts
+
+
+def _along(split: Split, fields: Fields) -> str:
+    members = fields.layout.members
+    if members and split.along == "sample":
+        raise InputError(
+            f"split.along auto or time where members along {fields.layout.sample!r} are samples",
+            "sample: they share their weather (leakage)",
+            "set split.along to time",
+        )
+    if split.along != "auto":
+        return split.along
+    return "sample" if fields.n_samples > 1 and not members else "time"
 
 
 def partition(split: Split, fields: Fields, n_steps: int = 1) -> dict[str, Fields]:

@@ -14,8 +14,9 @@ from gridvit.data.fields import Fields, load
 from gridvit.data.normalise import compute
 from gridvit.errors import InputError
 
-CHOICES = ("files", "group", "variables", "periodic", "select", "stack", "irregular", "calendar", "stride")
-OPTIONS = ("select:", "stack:", "group:", "irregular:", "calendar:", "data.variables", "path:")
+CHOICES = ("files", "group", "variables", "periodic", "select", "stack", "members", "irregular",
+           "calendar", "stride")  # fmt: skip
+OPTIONS = ("select:", "stack:", "members:", "group:", "irregular:", "calendar:", "data.variables", "path:")
 ADAM = 4  # copies of the parameters: values, gradients and two moments
 STEPS = 3  # timed after one that warms up
 MIB = 2.0**20
@@ -71,7 +72,8 @@ def check(
 def read(data: DataConfig) -> Fields:
     """The fields in memory after the choices of ``data``."""
     with open_chosen(data) as ds:
-        return load(ds, named(ds, data.variables) or None, data.periodic or None, data.stride)
+        chosen = named(ds, data.variables) or None
+        return load(ds, chosen, data.periodic or None, data.stride, data.members == "samples")
 
 
 def refused(path: str, error: InputError) -> dict[str, Any]:

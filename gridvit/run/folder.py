@@ -109,4 +109,4 @@ def load_fields(config: RunConfig, source: xr.Dataset | None = None, names: tupl
         raise InputError("a data file", "none", "give --data.path FILE, or data.path in the config")
     with open_chosen(data, source) as ds:
         chosen = names or named(ds, data.variables) or None
-        return load(ds, chosen, data.periodic or None, data.stride)
+        return load(ds, chosen, data.periodic or None, data.stride, data.members == "samples")

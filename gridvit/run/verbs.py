@@ -77,7 +77,8 @@ def _choices(run: Path) -> DataConfig:
 
 
 def _forecast(forecaster: Forecaster, ds: xr.Dataset, steps: int, init: str) -> xr.Dataset:
-    layout = standardise(ds, forecaster.step.variables, stated_periodicity(forecaster.grid))[2]
+    stated = stated_periodicity(forecaster.grid)
+    layout = standardise(ds, forecaster.step.variables, stated, members=True)[2]
     return forecaster(_initial(ds, layout.time, init), steps)
 
 
