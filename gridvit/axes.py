@@ -37,7 +37,8 @@ class Axes:
     """The dimensions of a Dataset by their role; `space` is in the order (latitude, longitude) or (z, y, x).
 
     `coordinates` are the variables that hold the positions along `space`, `seam` the dimensions whose last
-    point repeats the first (and is left out), `other` dimensions of the data without a role, such as levels.
+    point repeats the first (and is left out; `find_axes` knows those of longitude), `other` dimensions of the
+    data without a role, such as levels.
     """
 
     time: str | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import xarray as xr
 
 from gridvit.axes import Axes, find_axes
 from gridvit.data.layout import Axis, Layout, Squeezed, independent
+from gridvit.data.seam import repeated, warn_torn
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 
@@ -23,8 +25,8 @@ def standardise(
 ) -> tuple[xr.Dataset, Grid, Layout]:
     """The gridded variables as (sample?, time, *grid.names), latitude and longitude (in [0, 360)) ascending.
 
-    A repeated seam column and dimensions of size one are dropped; nothing is read and no value is changed,
-    and ``layout.restore`` undoes it exactly.
+    A repeated seam column, the repeated end of a periodic axis and dimensions of size one are dropped; nothing but
+    such columns is read, no value is changed, and ``layout.restore`` undoes it exactly.
 
     Args:
         ds: a dataset with CF attributes, or honest names, on its axes.
@@ -48,7 +50,10 @@ def standardise(
     sample = _sample(ds, names, axes, members)
     for name in names:
         _refuse_unfit(name, ds[name], {axes.time, *axes.space}, {sample} if sample else set())
-    grid = Grid.from_dataset(ds, stated)
+    warn_torn(ds, names, axes)
+    ends = repeated(ds, names, axes)
+    axes = replace(axes, seam=axes.seam + ends)
+    grid = Grid.from_dataset(ds.isel(dict.fromkeys(ends, slice(0, -1))), stated)
     layout = _layout(ds, names, axes, grid, sample)
     return _arranged(ds, axes, grid, layout), grid, layout
 
