@@ -28,7 +28,8 @@ class Split:
     """Which part of the data trains, validates and tests.
 
     Whole numbers are step (or sample) indices ``[first, last)``, fractions are shares of the axis, dates such as
-    "1981-01" or "2010-06-30" are the first and the last of the part, the whole of the month or day included.
+    "1981-01" or "2010-06-30" are the first and the last of the part, the whole of the month or day included. Whole
+    numbers that cannot be steps but are years of the data are such dates too; those that can be both are refused.
 
     Args:
         along: split by time, by sample, or ("auto") by sample where there is more than one, else by time.

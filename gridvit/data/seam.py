@@ -16,21 +16,26 @@ log = logging.getLogger("gridvit")
 def repeated(ds: xr.Dataset, names: Sequence[str], axes: Axes) -> tuple[str, ...]:
     """The periodic axes of a plane whose last point is the first again in all variables at all times; says so aloud.
 
-    A plane's coordinate cannot tell: its period is not known. The ends are also equal in fields that read the same in both
-    directions, such as constants, and where they vanish near the ends; those tell nothing and keep all points. Of a
-    longitude the coordinate tells.
+    A plane's coordinate cannot tell: its period is not known. The ends are also equal in fields that read the same
+    in both directions, such as constants, and where they vanish near the ends; those tell nothing and keep all
+    points. Of a longitude the coordinate tells.
     """
     found = []
     for dim, wraps, units in zip(axes.space, axes.periodic, axes.units, strict=True):
         fields = [ds[name] for name in names if dim in ds[name].dims]
-        if not wraps or units == "degrees_east" or any(_differ(u, dim, axes.time, 0, -1) for u in fields):
-            continue
-        if any(bool(u.isel({dim: 0}).notnull().any()) and _differ(u, dim, axes.time, 1, -2) for u in fields):
+        if wraps and units != "degrees_east" and ds.sizes[dim] > 3 and _tell(fields, dim, axes.time):
             log.info(
                 "took the last of the %d points along %r for the first, a period later", ds.sizes[dim], dim
             )
             found.append(dim)
     return tuple(found)
+
+
+def _tell(fields: Sequence[xr.DataArray], dim: str, time: str | None) -> bool:
+    """Whether the ends are equal in all fields, and one has values there and other neighbours on either side."""
+    return not any(_differ(u, dim, time, 0, -1) for u in fields) and any(
+        bool(u.isel({dim: 0}).notnull().any()) and _differ(u, dim, time, 1, -2) for u in fields
+    )
 
 
 def warn_torn(ds: xr.Dataset, names: Sequence[str], axes: Axes) -> None:
