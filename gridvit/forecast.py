@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from gridvit import checkpoint
 from gridvit.checkpoint import Description
@@ -18,7 +19,7 @@ from gridvit.data.fields import Variable, stack
 from gridvit.data.layout import Layout
 from gridvit.data.normalise import refuse_new_gaps
 from gridvit.data.sources import standardise
-from gridvit.data.times import canonical, epoch_seconds
+from gridvit.data.times import TimeStep, canonical, epoch_seconds
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.step import ModelStep
@@ -42,6 +43,32 @@ def forecast_array(
             context = Context(torch.from_numpy(seconds[part]))
             chunks.append(rollout(step, torch.from_numpy(states[part]), steps, context)[:, 1:].numpy())
     return np.concatenate(chunks)
+
+
+def forecast_dataset(
+    values: Float[np.ndarray, "sample init lead variable *space"],
+    times: Shaped[np.ndarray, " init"],
+    step: TimeStep,
+    variables: Sequence[Variable],
+    grid: Grid,
+    layout: Layout,
+    attrs: dict[str, Any],
+) -> xr.Dataset:
+    """u(t + n dt) from each of ``times``, n = 1, 2, ..., as a Dataset in the user's layout.
+
+    Dimensions ``(init_time, lead)`` come before those of the file, with ``valid_time(init_time, lead)``.
+    """
+    leads, unit = step.leads(values.shape[2])
+    valid = np.array([[step.after(time, n + 1) for n in range(len(leads))] for time in times])
+    dims = ("sample", "init_time", "lead", *grid.names)
+    arrays = {v.name: (dims, values[:, :, :, c], v.attrs()) for c, v in enumerate(variables)}
+    coords = {
+        "init_time": ("init_time", times, {"standard_name": "forecast_reference_time"}),
+        "lead": ("lead", leads, {"standard_name": "forecast_period", "units": unit}),
+        "valid_time": (("init_time", "lead"), valid, {"long_name": "time that the forecast is for"}),
+    }
+    ds = xr.Dataset(arrays, {**coords, **grid.coords()}, dict(attrs))
+    return layout.restore(ds if layout.sample else ds.isel(sample=0))
 
 
 def stated_periodicity(grid: Grid) -> dict[str, bool]:
@@ -132,19 +159,5 @@ class Forecaster:
         attrs: dict[str, Any],
     ) -> xr.Dataset:
         """Forecast values from ``times`` as a Dataset in the user's layout."""
-        step = self.description.step
-        leads, unit = step.leads(values.shape[2])
-        valid = np.array([[step.after(time, n + 1) for n in range(len(leads))] for time in times])
-        dims = ("sample", "init_time", "lead", *self.grid.names)
-        arrays = {
-            v.name: (dims, values[:, :, :, c], v.attrs()) for c, v in enumerate(self.description.variables)
-        }
-        coords = {
-            "init_time": ("init_time", times, {"standard_name": "forecast_reference_time"}),
-            "lead": ("lead", leads, {"standard_name": "forecast_period", "units": unit}),
-            "valid_time": (("init_time", "lead"), valid, {"long_name": "time that the forecast is for"}),
-        }
-        ds = xr.Dataset(arrays, {**coords, **self.grid.coords()}, dict(attrs))
-        if layout.sample is None:
-            ds = ds.isel(sample=0)
-        return layout.restore(ds)
+        about = self.description
+        return forecast_dataset(values, times, about.step, about.variables, self.grid, layout, attrs)
