@@ -71,9 +71,10 @@ def forecast_dataset(
     return layout.restore(ds if layout.sample else ds.isel(sample=0))
 
 
-def stated_periodicity(grid: Grid) -> dict[str, bool]:
-    """Which axes of a file a model takes to be periodic: those of its own grid."""
-    return dict(zip(grid.names, grid.periodic, strict=True))
+def stated_periodicity(grid: Grid) -> dict[str, bool | float]:
+    """Which axes of a file a model takes to be periodic, and their periods: those of its own grid."""
+    axes = zip(grid.names, grid.periodic, grid.lengths, strict=True)
+    return {name: wraps and length for name, wraps, length in axes}
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from gridvit import checkpoint
+from gridvit.checkpoint import Description
+from gridvit.config import ModelConfig
 from gridvit.data.fields import load
+from gridvit.data.normalise import compute
 from gridvit.data.standard import standardise
+from gridvit.errors import InputError
+from gridvit.forecast import Forecaster
 
 ROOT = os.environ.get("GRIDVIT_REAL_DATA")
 
@@ -71,6 +77,23 @@ def test_no_end_is_dropped_without_reason(
     with caplog.at_level(logging.INFO, "gridvit"):
         _, grid, _ = standardise(plane(values), periodic={"x": wraps})
     assert (grid.shape, caplog.messages) == (values.shape[1:], [])
+
+
+def test_a_model_knows_its_period(caplog: pytest.LogCaptureFixture) -> None:
+    """A state that reads the same in both directions tells nothing; the model's grid does."""
+    ds = plane(wave(8)).rename(x="s")
+    fields = load(ds, periodic={"s": True})
+    description = Description.of(ModelConfig(patch=(1,), width=16, depth=1, heads=2), fields)
+    forecaster = Forecaster(checkpoint.build(description, compute(fields)).eval(), description)
+    even = ds.isel(time=[0]).assign(u=(("time", "s"), np.abs(np.arange(8.0) - 3.5)[None]))
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "gridvit"):
+        out = forecaster(even, 2)
+    assert (out["u"].dims, caplog.messages) == (("init_time", "lead", "s"), [])
+    xr.testing.assert_identical(out["s"], ds["s"])
+    np.testing.assert_array_equal(out["u"][..., 0], out["u"][..., -1])
+    with pytest.raises(InputError, match="expected data on the grid of the model"):
+        forecaster(even.assign_coords(s=("s", ds["s"].values * 1.1, {"axis": "X"})), 2)
 
 
 def test_of_a_longitude_the_coordinate_tells() -> None:

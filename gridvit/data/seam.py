@@ -16,14 +16,15 @@ log = logging.getLogger("gridvit")
 def repeated(ds: xr.Dataset, names: Sequence[str], axes: Axes) -> tuple[str, ...]:
     """The periodic axes of a plane whose last point is the first again in all variables at all times; says so aloud.
 
-    A plane's coordinate cannot tell: its period is not known. The ends are also equal in fields that read the same
-    in both directions, such as constants, and where they vanish near the ends; those tell nothing and keep all
-    points. Of a longitude the coordinate tells.
+    Where the period is known, as of longitude, the coordinate has told already. The ends are also equal in fields
+    that read the same in both directions, such as constants, and where they vanish near the ends; those tell nothing
+    and keep all points.
     """
     found = []
     for dim, wraps, units in zip(axes.space, axes.periodic, axes.units, strict=True):
         fields = [ds[name] for name in names if dim in ds[name].dims]
-        if wraps and units != "degrees_east" and ds.sizes[dim] > 3 and _tell(fields, dim, axes.time):
+        unknown = axes.kind == "plane" and wraps and units != "degrees_east" and dim not in axes.seam
+        if unknown and ds.sizes[dim] > 3 and _tell(fields, dim, axes.time):
             log.info(
                 "took the last of the %d points along %r for the first, a period later", ds.sizes[dim], dim
             )
@@ -39,7 +40,7 @@ def _tell(fields: Sequence[xr.DataArray], dim: str, time: str | None) -> bool:
 
 
 def warn_torn(ds: xr.Dataset, names: Sequence[str], axes: Axes) -> None:
-    """Say it where the two copies of a seam column, 360 degrees apart, differ: the first alone is used."""
+    """Say it where the two copies of a seam column, one period apart, differ: the first alone is used."""
     for dim in axes.seam:
         torn = [name for name in names if dim in ds[name].dims and _differ(ds[name], dim, axes.time, 0, -1)]
         if torn:

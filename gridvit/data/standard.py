@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from gridvit.axes import Axes, find_axes
+from gridvit.axes import Axes, Stated, find_axes
 from gridvit.data.layout import Axis, Layout, Squeezed, independent
 from gridvit.data.seam import repeated, warn_torn
 from gridvit.errors import InputError
@@ -20,7 +20,7 @@ from gridvit.grid import Grid
 def standardise(
     ds: xr.Dataset,
     variables: Sequence[str] | None = None,
-    periodic: Mapping[str, bool] | None = None,
+    periodic: Stated | None = None,
     members: bool = False,
 ) -> tuple[xr.Dataset, Grid, Layout]:
     """The gridded variables as (sample?, time, *grid.names), latitude and longitude (in [0, 360)) ascending.
@@ -31,8 +31,8 @@ def standardise(
     Args:
         ds: a dataset with CF attributes, or honest names, on its axes.
         variables: which to keep, in this order; all gridded ones that move in time where none are named.
-        periodic: axes stated to be periodic or not, by the file's names or "latitude" and "longitude", where
-            the file does not say.
+        periodic: axes stated to be periodic (with which period, if known) or not, by the file's names or "latitude"
+            and "longitude", where the file does not say.
         members: take the members of an ensemble as samples.
 
     Raises:
@@ -58,7 +58,7 @@ def standardise(
     return _arranged(ds, axes, grid, layout), grid, layout
 
 
-def _by_dimension(periodic: Mapping[str, bool], axes: Axes) -> dict[str, bool]:
+def _by_dimension(periodic: Stated, axes: Axes) -> dict[str, bool | float]:
     inside = dict(zip(("latitude", "longitude"), axes.space, strict=True)) if axes.kind == "sphere" else {}
     return {name if name in axes.space else inside.get(name, name): wraps for name, wraps in periodic.items()}
 
