@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 else:  # xarray takes half a second to import, and is here by the time a Dataset is
     Dataset = Any
 
-Periodic = bool | Sequence[bool] | Mapping[str, bool] | None
+Stated = Mapping[str, bool | float]
+Periodic = bool | Sequence[bool] | Stated | None
 NAMES = {  # where no CF attribute speaks; case is ignored
     "time": r"(valid_)?time(_counter)?|t",
     "sample": r"samples?|number|reali[sz]ation|(ensemble_?)?member|ensemble|trajectory",
@@ -37,7 +38,8 @@ class Axes:
     """The dimensions of a Dataset by their role; `space` is in the order (latitude, longitude) or (z, y, x).
 
     `coordinates` are the variables that hold the positions along `space`, `seam` the dimensions whose last
-    point repeats the first (and is left out), `other` dimensions of the data without a role, such as levels.
+    point repeats the first (and is left out; `find_axes` knows those whose period is known), `other` dimensions of the
+    data without a role, such as levels.
     """
 
     time: str | None
@@ -91,7 +93,8 @@ def find_axes(ds: Dataset, periodic: Periodic = None) -> Axes:
     """Roles by CF attributes (cf_xarray), then by names, then numeric coordinates in order of dimensions.
 
     A longitude that closes at 360 degrees is periodic; a plane axis only where its coordinate has the
-    attribute `periodic` = "true" or the caller states it (one bool, one per space axis, or by dimension).
+    attribute `periodic` = "true" or the caller states it (one bool, one per space axis, or by dimension; a number
+    is the period, and a last point one period after the first repeats it).
     Raises `InputError` for two candidates of one role, for curvilinear, rotated and unstructured grids, and
     where no space axis has coordinates.
     """
@@ -104,11 +107,13 @@ def find_axes(ds: Dataset, periodic: Periodic = None) -> Axes:
     roles = {str(ds[name].dims[0]): name for name in space.values()}
     sphere = {"latitude", "longitude"} <= set(space)
     units = tuple(_units(ds, role, name) for role, name in space.items())
-    wraps = _periodic(ds, roles, units, periodic)
+    stated = _stated(tuple(roles), units, periodic)
+    wraps = _periodic(ds, roles, units, stated)
+    periods = {d: 360.0 if u == "degrees_east" else stated.get(d) for d, u in zip(roles, units, strict=True)}
     seam = [
         d
-        for d, w, u in zip(roles, wraps, units, strict=True)
-        if w and u == "degrees_east" and repeats_seam(_values(ds, roles[d]))
+        for (d, period), w in zip(periods.items(), wraps, strict=True)
+        if w and isinstance(period, float) and repeats_seam(_values(ds, roles[d]), period)
     ]
     return Axes(
         time=time,
@@ -232,14 +237,14 @@ def _units(ds: Dataset, role: str, name: str) -> str:
 
 
 def _periodic(
-    ds: Dataset, roles: Mapping[str, str], units: Sequence[str], stated: Periodic
+    ds: Dataset, roles: Mapping[str, str], units: Sequence[str], stated: Stated
 ) -> tuple[bool, ...]:
     """What the caller states of each space axis, else what its coordinate shows."""
     shown = {}
     for (dim, name), unit in zip(roles.items(), units, strict=True):
         flag = str(ds[name].attrs.get("periodic", "false")).lower() in ("true", "1")
         shown[dim] = closes(_values(ds, name)) if unit == "degrees_east" else flag
-    said = {**shown, **_stated(tuple(roles), units, stated)}
+    said = {**shown, **{dim: bool(wraps) for dim, wraps in stated.items()}}
     for (dim, name), unit in zip(roles.items(), units, strict=True):
         if said[dim] and unit == "degrees_east" and not shown[dim]:
             first, last = _values(ds, name)[[0, -1]]
@@ -251,8 +256,8 @@ def _periodic(
     return tuple(said.values())
 
 
-def _stated(dims: tuple[str, ...], units: Sequence[str], stated: Periodic) -> Mapping[str, bool]:
-    """{dimension: periodic} as far as stated; one bool speaks of all axes but latitude."""
+def _stated(dims: tuple[str, ...], units: Sequence[str], stated: Periodic) -> Stated:
+    """{dimension: periodic, or its period} as far as stated; one bool speaks of all axes but latitude."""
     if stated is None:
         return {}
     if isinstance(stated, bool):

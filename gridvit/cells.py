@@ -215,10 +215,10 @@ def gaussian_bounds(latitude: Float[np.ndarray, " n"]) -> Float[np.ndarray, " ed
     return edges if np.abs(centers - latitude).max() < 1e-3 * cell else None
 
 
-def repeats_seam(longitude: Float[np.ndarray, " n"]) -> bool:
-    """Whether the last longitude is the first again, one turn later."""
-    turn = abs(longitude[-1] - longitude[0])
-    return len(longitude) > 2 and bool(abs(turn - 360) <= 0.01 * turn / (len(longitude) - 1))
+def repeats_seam(points: Float[np.ndarray, " n"], period: Number = 360.0) -> bool:
+    """Whether the last point is the first again, one period later."""
+    turn = abs(points[-1] - points[0])
+    return len(points) > 2 and bool(abs(turn - period) <= 0.01 * turn / (len(points) - 1))
 
 
 def closes(longitude: Float[np.ndarray, " n"]) -> bool:

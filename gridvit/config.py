@@ -28,7 +28,8 @@ class Split:
     """Which part of the data trains, validates and tests.
 
     Whole numbers are step (or sample) indices ``[first, last)``, fractions are shares of the axis, dates such as
-    "1981-01" or "2010-06-30" are the first and the last of the part, the whole of the month or day included.
+    "1981-01" or "2010-06-30" are the first and the last of the part, the whole of the month or day included. Whole
+    numbers that cannot be steps but are years of the data are such dates too; those that can be both are refused.
 
     Args:
         along: split by time, by sample, or ("auto") by sample where there is more than one, else by time.
@@ -85,6 +86,8 @@ class DataConfig:
         periodic: axes stated to be periodic or not, by name, where the file does not say.
         select: one entry along further dimensions, e.g. {level: 500, number: 0}.
         stack: further dimensions whose entries become channels, t_500, t_850, ...
+        members: an ensemble's members are refused, or taken as samples; they share their weather, so the split is then
+            along time.
         irregular: uneven times are refused, cut to the longest even stretch, counted in frames, or taken as months.
         calendar: calendar in which to read the dates of files that state different ones.
         stride: one model step is this many file steps.
@@ -108,6 +111,7 @@ class DataConfig:
     periodic: dict[str, bool] = field(default_factory=dict)
     select: dict[str, int | float | str] = field(default_factory=dict)
     stack: tuple[str, ...] = ()
+    members: Literal["refuse", "samples"] = "refuse"
     irregular: Literal["refuse", "longest", "frames", "months"] = "refuse"
     calendar: Literal["", "standard", "proleptic_gregorian", "noleap", "360_day", "julian"] = ""
     stride: int = 1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from gridvit import checkpoint
 from gridvit.checkpoint import Description
@@ -19,7 +19,7 @@ from gridvit.data.fields import stack
 from gridvit.data.layout import Layout
 from gridvit.data.normalise import refuse_new_gaps
 from gridvit.data.roles import Variable, gathered
-from gridvit.data.times import canonical, epoch_seconds, find_step
+from gridvit.data.times import TimeStep, canonical, epoch_seconds, find_step
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.step import ModelStep
@@ -51,9 +51,43 @@ def forecast_array(
     return np.concatenate(chunks)
 
 
-def stated_periodicity(grid: Grid) -> dict[str, bool]:
-    """Which axes of a file a model takes to be periodic: those of its own grid."""
-    return dict(zip(grid.names, grid.periodic, strict=True))
+def forecast_dataset(
+    values: Float[np.ndarray, "sample init lead variable *space"],
+    times: Shaped[np.ndarray, " init"],
+    step: TimeStep,
+    variables: Sequence[Variable],
+    grid: Grid,
+    layout: Layout,
+    attrs: dict[str, Any],
+) -> xr.Dataset:
+    """u(t + n dt) from each of ``times``, n = 1, 2, ..., as a Dataset in the user's layout.
+
+    Dimensions ``(init_time, lead)`` come before those of the file, with ``valid_time(init_time, lead)``; an index has
+    no others. ``values`` may have further channels behind those of ``variables``.
+    """
+    leads, unit = step.leads(values.shape[2])
+    valid = np.array([[step.after(time, n + 1) for n in range(len(leads))] for time in times])
+    leading = ("sample", "init_time", "lead")
+    arrays = {}
+    for c, v in enumerate(variables):
+        field = values[:, :, :, c]
+        number = field.reshape(*field.shape[:3], -1)[..., 0]
+        dims, kept = (leading, number) if v.of else ((*leading, *grid.names), field)
+        arrays[v.name] = (dims, kept, v.attrs())
+    coords = {
+        "init_time": ("init_time", times, {"standard_name": "forecast_reference_time"}),
+        "lead": ("lead", leads, {"standard_name": "forecast_period", "units": unit}),
+        "valid_time": (("init_time", "lead"), valid, {"long_name": "time that the forecast is for"}),
+    }
+    space = {} if all(v.of for v in variables) else grid.coords()
+    ds = xr.Dataset(arrays, {**coords, **space}, dict(attrs))
+    return layout.restore(ds if layout.sample else ds.isel(sample=0))
+
+
+def stated_periodicity(grid: Grid) -> dict[str, bool | float]:
+    """Which axes of a file a model takes to be periodic, and their periods: those of its own grid."""
+    axes = zip(grid.names, grid.periodic, grid.lengths, strict=True)
+    return {name: wraps and length for name, wraps, length in axes}
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +160,8 @@ class Forecaster:
         Returns:
             The predicted variables on dimensions ``(init_time, lead, ...)`` followed by those of ``ds`` in its own
             order and convention, with ``valid_time(init_time, lead)``. NaN where training never had a value (land);
-            other missing values are filled by the forecast. An index has no space dimensions.
+            other missing values are filled by the forecast. An index has no space dimensions. Members of an ensemble
+            are forecast each from its own state.
 
         Raises:
             InputError: another grid than the one trained on, a variable or a time that is missing, fewer than one
@@ -143,7 +178,8 @@ class Forecaster:
         known = None if initial.known is None else initial.told
         cases = forecast_array(self.step, initial.flat, initial.seconds, steps, known)
         values = cases.reshape(*initial.states.shape[:2], *cases.shape[1:])  # (S, I, L, state, *space)
-        return self.dataset(values, initial.times, initial.layout, ds.attrs)
+        out, sample = self.dataset(values, initial.times, initial.layout, ds.attrs), initial.layout.sample
+        return out.assign_coords({sample: ds[sample]}) if sample in ds.coords else out
 
     def attention(
         self, ds: xr.Dataset, forcings: xr.Dataset | None = None
@@ -180,7 +216,7 @@ class Forecaster:
     ) -> tuple[np.ndarray, np.ndarray, Layout]:
         """(S, T, C, *space) of the variables, NaN for those that are absent and may be, and their times."""
         there = [v for v in variables if v.source in ds.data_vars or v.name not in absent]
-        standard, grid, layout = gathered(ds, there, stated_periodicity(self.grid))
+        standard, grid, layout = gathered(ds, there, stated_periodicity(self.grid), members=True)
         if not standard.sizes["time"]:
             raise InputError(
                 f"at least one time along {layout.time!r}", "none", "select a time that the data hold"
@@ -243,23 +279,6 @@ class Forecaster:
         attrs: dict[str, Any],
     ) -> xr.Dataset:
         """Forecast values from ``times``, targets first, as a Dataset in the user's layout."""
-        step = self.description.model_step
-        leads, unit = step.leads(values.shape[2])
-        valid = np.array([[step.after(time, n + 1) for n in range(len(leads))] for time in times])
-        leading = ("sample", "init_time", "lead")
-        arrays = {}
-        for c, v in enumerate(self.description.variables[: len(self.step.channels.targets)]):
-            field = values[:, :, :, c]
-            number = field.reshape(*field.shape[:3], -1)[..., 0]
-            dims, kept = (leading, number) if v.of else ((*leading, *self.grid.names), field)
-            arrays[v.name] = (dims, kept, v.attrs())
-        coords = {
-            "init_time": ("init_time", times, {"standard_name": "forecast_reference_time"}),
-            "lead": ("lead", leads, {"standard_name": "forecast_period", "units": unit}),
-            "valid_time": (("init_time", "lead"), valid, {"long_name": "time that the forecast is for"}),
-        }
-        fields = any(not v.of for v in self.description.variables[: len(self.step.channels.targets)])
-        ds = xr.Dataset(arrays, {**coords, **(self.grid.coords() if fields else {})}, dict(attrs))
-        if layout.sample is None:
-            ds = ds.isel(sample=0)
-        return layout.restore(ds)
+        about = self.description
+        targets = about.variables[: len(about.channels.targets)]
+        return forecast_dataset(values, times, about.model_step, targets, self.grid, layout, attrs)

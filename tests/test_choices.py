@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import cftime
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -176,6 +177,65 @@ def test_matlab_axes_by_the_lengths_of_vectors(tmp_path: Path) -> None:
     savemat(tmp_path / "u.dat", {"usol": u})
     with pytest.raises(InputError, match=r"named t and x, got usol\(7, 5\) in .*: save the vectors"):
         open_dataset(tmp_path / "u.dat")
+
+
+def matlab_73(path: Path, **held: np.ndarray) -> None:
+    """A file as MATLAB's ``save -v7.3`` writes it: HDF5 after 512 bytes, each array with its dimensions in reverse."""
+    with h5py.File(path, "w", userblock_size=512) as file:
+        for name, values in held.items():
+            file[name] = values.T
+            file[name].attrs["MATLAB_class"] = np.bytes_("double")
+        file["note"] = np.frombuffer(b"a note", dtype="u1").astype("u2")[:, None]
+        file["note"].attrs["MATLAB_class"] = np.bytes_("char")
+        file["empty"] = np.array([0, 7], dtype="u8")  # an empty array keeps its shape, 0 x 7, as its values
+        file["empty"].attrs.update({"MATLAB_class": np.bytes_("double"), "MATLAB_empty": np.uint8(1)})
+    header = (
+        b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Sat Jan  1 00:00:00 2022 HDF5 schema 1.00 ."
+    )
+    with path.open("r+b") as file:
+        file.write(header.ljust(124) + b"\x00\x02IM")
+
+
+def test_matlab_73_has_its_dimensions_in_reverse(tmp_path: Path) -> None:
+    u = np.random.default_rng(3).normal(size=(7, 11, 5))  # u(y, x, t), as MATLAB shows it
+    axes = {"x": np.arange(11.0)[None], "y": np.arange(7.0)[:, None] * 2, "tt": np.arange(5.0)[None] / 2}
+    matlab_73(tmp_path / "u.dat", u=u, nu=np.array([[0.1]]), **axes)
+    with open_dataset(tmp_path / "u.dat") as ds:
+        assert (list(ds.data_vars), ds["u"].dims, ds["u"].chunks is not None) == (
+            ["u"],
+            ("y", "x", "time"),
+            True,
+        )
+        fields = load(ds)
+    assert (fields.grid.names, fields.step.seconds) == (("y", "x"), 0.5)
+    np.testing.assert_array_equal(fields.values[0, :, 0], np.moveaxis(u, -1, 0).astype("f4"))
+    np.testing.assert_array_equal(fields.grid.centers[0], np.arange(7) * 2)
+
+
+def test_matlab_73_as_version_5_gives_it(tmp_path: Path) -> None:
+    held = {"x": np.arange(7.0)[:, None], "t": np.arange(5.0)[None], "usol": np.arange(35.0).reshape(7, 5)}
+    savemat(tmp_path / "5.mat", held)
+    matlab_73(tmp_path / "73.mat", **held)
+    with open_dataset(tmp_path / "5.mat") as five, open_dataset(tmp_path / "73.mat") as later:
+        xr.testing.assert_identical(later.load(), five)
+
+
+def test_matlab_files_that_are_no_grid_or_too_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    matlab_73(tmp_path / "u.mat", u=np.zeros((7, 5)), t=np.arange(5.0)[None])
+    with pytest.raises(InputError) as refusal:
+        open_dataset(tmp_path / "u.mat")
+    assert str(refusal.value) == (
+        f"expected an array whose axes are as long as vectors named t and x, got t(1, 5), u(7, 5) in "
+        f"{tmp_path}/u.mat: save the vectors with the array"
+    )
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(
+        InputError, match="the package h5py to tell HDF5 layouts, got .*u.mat without it: pip"
+    ):
+        open_dataset(tmp_path / "u.mat")
+    savemat(tmp_path / "4.mat", {"u": np.zeros((7, 5))}, format="4")
+    with pytest.raises(InputError, match="4.mat, which is of another format: convert it to NetCDF or Zarr"):
+        open_dataset(tmp_path / "4.mat")
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -172,6 +172,39 @@ def test_dates_bound_a_part_with_both_ends_in_it() -> None:
     assert parts == {"train": slice(0, 547), "validate": slice(547, 730), "test": slice(731, 1031)}
 
 
+def test_bare_years_are_years_with_both_ends_in() -> None:
+    split = Split(train=(1950, 1979), validate=(1980, 1980), test=(1981, 1989))
+    months = np.arange("1950-01", "1990-01", dtype="datetime64[M]").astype("datetime64[ns]")
+    fields = replace(make(1, 480), times=months, step=TimeStep(2.63e6, months=1))
+    assert resolve(split, fields)[1] == {
+        "train": slice(0, 360), "validate": slice(360, 372), "test": slice(372, 480),
+    }  # fmt: skip
+    noleap = replace(
+        fields, times=np.array([cftime.DatetimeNoLeap(1950 + n // 12, n % 12 + 1, 9) for n in range(480)])
+    )
+    assert resolve(split, noleap) == resolve(split, fields)
+
+
+def test_numbers_that_are_years_and_steps_are_refused_with_both_spellings() -> None:
+    fields = dated("1996-07-01", 2500, 12)  # to 1999-12
+    with pytest.raises(InputError) as refusal:
+        resolve(Split(train=(1997, 1999)), fields)
+    assert str(refusal.value) == (
+        "expected years or step numbers of the train part that are not both, got 1997 to 1999, years of the data and "
+        'among its 2500 steps: write "1997-01" to "1999-12" for the years, "1999-03-26T12:00" to "1999-03-27T00:00" '
+        "for the steps"
+    )
+    rest = {"validate": ("1999-04", "1999-06"), "test": ("1999-07", "1999-12")}
+    years = Split(train=("1997-01", "1998-12"), **rest)
+    assert resolve(years, fields)[1]["train"] == slice(368, 1828)
+    steps = Split(train=("1999-03-26T12:00", "1999-03-27T00:00"), **rest)
+    assert resolve(steps, fields)[1]["train"] == slice(1997, 1999)
+    # numbers that are no years of the data are steps, as they are on a time axis without dates
+    assert resolve(Split(train=(0, 1996), **rest), fields)[1]["train"] == slice(0, 1996)
+    undated = Split(train=(0, 1997), validate=(1997, 1999), test=(1999, 2500))
+    assert resolve(undated, make(1, 2500))[1]["validate"] == slice(1997, 1999)
+
+
 def test_dates_of_any_calendar_and_hours() -> None:
     days = np.array([cftime.Datetime360Day(2001, 2, d) for d in range(1, 31)])
     fields = replace(make(1, 30), times=days, step=TimeStep(86400.0))

@@ -118,7 +118,7 @@ def load(source: str | os.PathLike[str] | xr.Dataset | None = None, data: DataCo
 
 def _read(ds: xr.Dataset, data: DataConfig) -> Fields:
     wanted = requested(ds, data)
-    standard, grid, layout = gathered(ds, wanted, data.periodic or None)
+    standard, grid, layout = gathered(ds, wanted, data.periodic or None, data.members == "samples")
     times = canonical(standard["time"].values, layout.time)
     step = find_step(times, str(standard["time"].attrs.get("units", "1")), layout.time)
     stride = data.stride

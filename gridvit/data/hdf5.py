@@ -19,6 +19,7 @@ import xarray as xr
 from gridvit.errors import InputError
 
 AXES = ("x", "y", "z")
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 LAYOUTS = "PDEBench, The Well, pyro2, py-pde or NetCDF"
 DO = "rewrite it as NetCDF with named dimensions"
 
@@ -41,10 +42,11 @@ def _dimensions(group: Any) -> list[str]:
 
 
 def _is_scale(item: Any) -> bool:
-    return "CLASS" in item.attrs and _text(item.attrs["CLASS"]) == "DIMENSION_SCALE"
+    return "CLASS" in item.attrs and as_text(item.attrs["CLASS"]) == "DIMENSION_SCALE"
 
 
-def _library(path: Path) -> Any:
+def library(path: Path) -> Any:
+    """The package h5py; `InputError` where it is not installed."""
     try:
         import h5py
     except ImportError:
@@ -60,7 +62,7 @@ def open_hdf5(path: Path) -> xr.Dataset:
     Raises:
         InputError: another layout, a polar or spherical grid, samples on different grids or times.
     """
-    file = _library(path).File(path, "r")
+    file = library(path).File(path, "r")
     try:
         for known, read in READERS:
             if known(file):
@@ -74,11 +76,11 @@ def open_hdf5(path: Path) -> xr.Dataset:
         raise
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _lazy(item: Any) -> Any:
+def lazy(item: Any) -> Any:
     """A dask array of a dataset in an open file; HDF5 reads one at a time."""
     from dask.array import from_array
 
@@ -103,7 +105,7 @@ def _pdebench(file: Any, path: Path) -> xr.Dataset:
     """``tensor`` or named fields (sample, t, x, ...); ``t-coordinate`` may have one entry (an edge) too many."""
     space = [axis for axis in AXES if f"{axis}-coordinate" in file]
     dims = ("sample", "time", *space)
-    fields = {n: _lazy(item) for n, item in file.items() if getattr(item, "ndim", 0) == len(dims)}
+    fields = {n: lazy(item) for n, item in file.items() if getattr(item, "ndim", 0) == len(dims)}
     if not fields or "t-coordinate" not in file:
         what = "t-coordinate" if fields else f"fields along {', '.join(dims)}"
         raise InputError("fields that move in time", f"{path} without {what}", "give a file of trajectories")
@@ -136,7 +138,7 @@ def _grouped(file: Any, path: Path) -> xr.Dataset:
             not np.array_equal(file[name]["grid"][a], first["grid"][a]) for a in (*space, "t")
         ):
             raise InputError("samples on one grid at one set of times", f"another in group {name!r}", DO)
-    array = stack([_lazy(file[name]["data"]) for name in names])
+    array = stack([lazy(file[name]["data"]) for name in names])
     dims = ("sample", "time", *space)
     fields = {"data": (dims, array)}
     if array.ndim > len(dims):
@@ -153,8 +155,8 @@ def _is_well(file: Any) -> bool:
 
 def _well(file: Any, path: Path) -> xr.Dataset:
     """Scalars t0, vectors t1 and tensors t2, their components as variables ``velocity_x``, ``stress_xy``."""
-    space = [_text(name) for name in file["dimensions"].attrs["spatial_dims"]]
-    kind = _text(file.attrs.get("grid_type", "cartesian"))
+    space = [as_text(name) for name in file["dimensions"].attrs["spatial_dims"]]
+    kind = as_text(file.attrs.get("grid_type", "cartesian"))
     if kind != "cartesian":
         raise InputError("a Cartesian grid", f"the {kind} grid of {path}", "interpolate it to x, y")
     clock = file["dimensions"]["time"]
@@ -173,8 +175,8 @@ def _well(file: Any, path: Path) -> xr.Dataset:
 
 def _turning(file: Any) -> set[str]:
     groups = [g.attrs for g in file.get("boundary_conditions", {}).values()]
-    closed = [g for g in groups if _text(g.get("bc_type", "")).lower() == "periodic"]
-    return {_text(name) for g in closed for name in g.get("associated_dims", [])}
+    closed = [g for g in groups if as_text(g.get("bc_type", "")).lower() == "periodic"]
+    return {as_text(name) for g in closed for name in g.get("associated_dims", [])}
 
 
 def _well_field(name: str, item: Any, space: Sequence[str], suffixes: Sequence[str]) -> dict[str, Any]:
@@ -182,7 +184,7 @@ def _well_field(name: str, item: Any, space: Sequence[str], suffixes: Sequence[s
     dims = ["sample"] * bool(item.attrs.get("sample_varying", True))
     dims += ["time"] * bool(item.attrs.get("time_varying", True))
     dims += [axis for axis, moves in zip(space, varying, strict=True) if moves]
-    array = _lazy(item)
+    array = lazy(item)
     if not suffixes:
         return {name: (tuple(dims), array)}
     return _split(name, array.reshape(*array.shape[: len(dims)], -1), dims, suffixes)
@@ -199,9 +201,9 @@ def _pyro(file: Any, path: Path) -> xr.Dataset:
     coords = {"time": _axis("time", [float(file.attrs["time"])])}
     for axis in ("x", "y"):
         count, low, high = int(grid[f"n{axis}"]), float(grid[f"{axis}min"]), float(grid[f"{axis}max"])
-        wraps = all(_text(g.attrs.get(f"{axis}lb", "")) == "periodic" for g in state.values())
+        wraps = all(as_text(g.attrs.get(f"{axis}lb", "")) == "periodic" for g in state.values())
         coords[axis] = _axis(axis, low + (np.arange(count) + 0.5) * (high - low) / count, wraps)
-    fields = {name: (("time", "x", "y"), _lazy(group["data"])[None]) for name, group in state.items()}
+    fields = {name: (("time", "x", "y"), lazy(group["data"])[None]) for name, group in state.items()}
     return _dataset(fields, coords, path)
 
 
@@ -224,7 +226,7 @@ def _pypde(file: Any, path: Path) -> xr.Dataset:
     for axis, n, (low, high), wraps in zip(space, shape, walls, turns, strict=True):
         coords[axis] = _axis(axis, low + (np.arange(n) + 0.5) * (high - low) / n, bool(wraps))
     names = [name for i, part in enumerate(parts) for name in _components(part, i, space)]
-    array = _lazy(file["data"])
+    array = lazy(file["data"])
     array = array.reshape(array.shape[0], len(names), *shape)
     return _dataset({n: (("time", *space), array[:, i]) for i, n in enumerate(names)}, coords, path)
 

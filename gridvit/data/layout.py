@@ -9,6 +9,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+TRAJECTORIES = ("sample", "samples", "trajectory")
+
+
+def independent(dim: str) -> bool:
+    """Whether samples along a dimension of this name share nothing, as the members of one ensemble do their weather."""
+    return dim.lower() in TRAJECTORIES
+
 
 def plain(value: Any) -> Any:
     """An attribute as JSON keeps it: NumPy numbers become Python numbers, arrays become lists."""
@@ -29,7 +36,7 @@ class Axis:
 
     name:       dimension in the file; ``inside`` is its name in the Grid.
     coordinate: the variable that holds its values; None where the file has none.
-    values:     as stored in the file (n), of NumPy type ``dtype``; a repeated seam column is among them.
+    values:     as stored in the file (n), of NumPy type ``dtype``; a repeated end is among them.
     """
 
     name: str
@@ -42,13 +49,11 @@ class Axis:
 
     @classmethod
     def of(cls, coordinate: xr.DataArray, inside: str, order: np.ndarray) -> Axis:
-        """Internal cell i is file cell ``order[i]``; a file cell left out repeats another's longitude."""
+        """Internal cell i is file cell ``order[i]``; a file cell left out repeats the first."""
         values = coordinate.values
         source = np.full(values.size, -1)
         source[order] = np.arange(order.size)
-        for left_out in np.flatnonzero(source < 0):
-            turns = np.abs((values[order] - values[left_out] + 180.0) % 360.0 - 180.0)
-            source[left_out] = np.argmin(turns)
+        source[source < 0] = source[0]
         return cls(
             str(coordinate.dims[0]), inside, str(coordinate.name), tuple(values.astype(float).tolist()),
             str(values.dtype), tuple(source.tolist()), plain(coordinate.attrs),
@@ -114,6 +119,11 @@ class Layout:
     sample: str | None
     dims: dict[str, tuple[str, ...]]
     squeezed: tuple[Squeezed, ...] = ()
+
+    @property
+    def members(self) -> bool:
+        """Whether the samples are members of an ensemble, which share their weather."""
+        return self.sample is not None and not independent(self.sample)
 
     def restore(self, ds: xr.Dataset) -> xr.Dataset:
         """The dataset in the user's layout: the inverse of ``standardise``, exact to the last bit.

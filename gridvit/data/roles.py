@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from gridvit.axes import find_axes
+from gridvit.axes import Stated, find_axes
 from gridvit.channels import ROLES, Channels
 from gridvit.config import DataConfig
 from gridvit.data.choices import named
@@ -99,7 +99,8 @@ def requested(ds: xr.Dataset, data: DataConfig) -> tuple[Variable, ...]:
     }
     taken = {name for names in roles.values() for name in names} | set(named(ds, data.statics))
     if not (roles["prognostic"] or roles["diagnostic"] or roles["predictor"] or data.indices):
-        found = standardise(ds.drop_vars([n for n in taken if n in ds]), None, data.periodic or None)[0]
+        rest = ds.drop_vars([n for n in taken if n in ds])
+        found = standardise(rest, None, data.periodic or None, data.members == "samples")[0]
         roles["prognostic"] = tuple(map(str, found.data_vars))
     indices = [
         Variable(
@@ -123,10 +124,10 @@ def _refuse_twice(names: Sequence[str]) -> None:
 
 
 def gathered(
-    ds: xr.Dataset, variables: Sequence[Variable], periodic: Mapping[str, bool] | None = None
+    ds: xr.Dataset, variables: Sequence[Variable], periodic: Stated | None = None, members: bool = False
 ) -> tuple[xr.Dataset, Grid, Layout]:
     """The variables in the standard layout and order, indices among them as constant fields; lazily."""
-    standard, grid, layout = standardise(ds, [v.source for v in variables], periodic)
+    standard, grid, layout = standardise(ds, [v.source for v in variables], periodic, members)
     made = {v.name: _index(standard[v.of], grid, layout, v) for v in variables if v.of}
     return standard.assign(made)[[v.name for v in variables]], grid, layout
 
@@ -202,7 +203,7 @@ def _static(
         if name not in ds.data_vars:
             offered = ", ".join(map(str, ds.data_vars))
             raise InputError(f"a static field among {offered}", repr(name), "correct data.statics")
-        standard, found, _ = standardise(_at_one_time(ds[[name]]), [name], data.periodic or None)
+        standard, found, _ = standardise(_at_one_time(ds[[name]]), [name], data.periodic or None, True)
         if found != grid:
             raise InputError(
                 f"static fields on the grid of the data ({grid.describe()})",

@@ -19,7 +19,7 @@ from scipy.io import netcdf_file
 
 from gridvit.data.calendars import decoded
 from gridvit.data.grib import open_grib
-from gridvit.data.hdf5 import is_netcdf, open_hdf5
+from gridvit.data.hdf5 import SIGNATURE, is_netcdf, open_hdf5
 from gridvit.data.joined import join
 from gridvit.data.matlab import open_matlab
 from gridvit.data.standard import standardise
@@ -29,7 +29,6 @@ __all__ = ["open_dataset", "standardise"]
 
 ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 CLASSIC = (b"CDF\x01", b"CDF\x02")
-HDF5 = b"\x89HDF\r\n\x1a\n"
 WANTED = "a NetCDF, HDF5, GRIB or MATLAB file or a Zarr store"
 Source = str | os.PathLike[str]
 
@@ -37,8 +36,8 @@ Source = str | os.PathLike[str]
 def open_dataset(path: Source | Sequence[Source], group: str = "", calendar: str = "") -> xr.Dataset:
     """Open files lazily; their content decides what they are, not their name.
 
-    NetCDF 3 and 4, Zarr 2 and 3 (also zipped, or at an address such as ``s3://...``), GRIB, MATLAB, and HDF5 in
-    the layouts of PDEBench, The Well, pyro2 and py-pde. Several files, given as a list or a pattern with ``*``,
+    NetCDF 3 and 4, Zarr 2 and 3 (also zipped, or at an address such as ``s3://...``), GRIB, MATLAB 5 to 7.3, and
+    HDF5 in the layouts of PDEBench, The Well, pyro2 and py-pde. Several files, given as a list or a pattern with ``*``,
     are joined along time. Dates are decoded (cftime where NumPy's range or calendar does not reach, months by
     the calendar), time differences are left as numbers.
 
@@ -98,11 +97,11 @@ def _by_content(path: Path, group: str) -> xr.Dataset:
         return _zipped(path, group)
     if start[:6] == b"MATLAB":
         return open_matlab(path)
-    if start[:8] == HDF5 and not is_netcdf(path):
+    if start[:8] == SIGNATURE and not is_netcdf(path):
         return open_hdf5(path)
     if start[:4] in CLASSIC:
         _refuse_truncated(path)
-    if start[:3] == b"CDF" or start[:8] == HDF5:
+    if start[:3] == b"CDF" or start[:8] == SIGNATURE:
         return _netcdf(path, group)
     raise InputError(WANTED, f"{path}, which is {_other(start)}", "convert it to NetCDF or Zarr first")
 

@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from gridvit.axes import Axes, find_axes
-from gridvit.data.layout import Axis, Layout, Squeezed
+from gridvit.axes import Axes, Stated, find_axes
+from gridvit.data.layout import Axis, Layout, Squeezed, independent
+from gridvit.data.seam import repeated, warn_torn
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 
-TRAJECTORIES = ("sample", "samples", "trajectory")
-
 
 def standardise(
-    ds: xr.Dataset, variables: Sequence[str] | None = None, periodic: Mapping[str, bool] | None = None
+    ds: xr.Dataset,
+    variables: Sequence[str] | None = None,
+    periodic: Stated | None = None,
+    members: bool = False,
 ) -> tuple[xr.Dataset, Grid, Layout]:
     """The gridded variables as (sample?, time, *grid.names), latitude and longitude (in [0, 360)) ascending.
 
-    A repeated seam column and dimensions of size one are dropped; nothing is read and no value is changed,
-    and ``layout.restore`` undoes it exactly.
+    A repeated seam column, the repeated end of a periodic axis and dimensions of size one are dropped; nothing but
+    such columns is read, no value is changed, and ``layout.restore`` undoes it exactly.
 
     Args:
         ds: a dataset with CF attributes, or honest names, on its axes.
         variables: which to keep, in this order; all gridded ones that move in time where none are named.
-        periodic: axes stated to be periodic or not, by the file's names or "latitude" and "longitude", where
-            the file does not say.
+        periodic: axes stated to be periodic (with which period, if known) or not, by the file's names or "latitude"
+            and "longitude", where the file does not say.
+        members: take the members of an ensemble as samples.
 
     Raises:
         InputError: no time axis, axes that cannot be told, an unknown variable, one that is not on the grid
@@ -43,15 +47,18 @@ def standardise(
             "a time axis", f"dimensions {_listed(ds.sizes)}", "give a file with times along one dimension"
         )
     names = _moving(ds, axes) if not variables else list(dict.fromkeys(variables))
-    sample = _sample(ds, names, axes)
+    sample = _sample(ds, names, axes, members)
     for name in names:
         _refuse_unfit(name, ds[name], {axes.time, *axes.space}, {sample} if sample else set())
-    grid = Grid.from_dataset(ds, stated)
+    warn_torn(ds, names, axes)
+    ends = repeated(ds, names, axes)
+    axes = replace(axes, seam=axes.seam + ends)
+    grid = Grid.from_dataset(ds.isel(dict.fromkeys(ends, slice(0, -1))), stated)
     layout = _layout(ds, names, axes, grid, sample)
     return _arranged(ds, axes, grid, layout), grid, layout
 
 
-def _by_dimension(periodic: Mapping[str, bool], axes: Axes) -> dict[str, bool]:
+def _by_dimension(periodic: Stated, axes: Axes) -> dict[str, bool | float]:
     inside = dict(zip(("latitude", "longitude"), axes.space, strict=True)) if axes.kind == "sphere" else {}
     return {name if name in axes.space else inside.get(name, name): wraps for name, wraps in periodic.items()}
 
@@ -102,17 +109,21 @@ def _moving(ds: xr.Dataset, axes: Axes) -> list[str]:
     return names
 
 
-def _sample(ds: xr.Dataset, names: list[str], axes: Axes) -> str | None:
-    """The dimension of independent trajectories; members of an ensemble share their weather and are none."""
+def _sample(ds: xr.Dataset, names: list[str], axes: Axes, members: bool) -> str | None:
+    """The dimension of samples: trajectories, or ``members`` of an ensemble, who share their weather, where stated."""
     if axes.sample is None or not any(axes.sample in ds[name].dims for name in names):
         return None
-    if axes.sample.lower() not in TRAJECTORIES and ds.sizes[axes.sample] > 1:
+    if independent(axes.sample):
+        return axes.sample
+    several = ds.sizes[axes.sample] > 1
+    if several and not members:
         raise InputError(
             "variables along time and space alone",
             f"{ds.sizes[axes.sample]} members along {axes.sample!r}",
-            f"choose one with select: {{{axes.sample}: {_first(ds, axes.sample)}}}",
+            f"choose one with select: {{{axes.sample}: {_first(ds, axes.sample)}}}, or take all as samples with "
+            "members: samples",
         )
-    return axes.sample if axes.sample.lower() in TRAJECTORIES else None
+    return axes.sample if several else None
 
 
 def _refuse_unknown(name: str, offered: list[str]) -> None:

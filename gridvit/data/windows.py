@@ -22,10 +22,11 @@ def resolve(split: Split, fields: Fields, n_steps: int = 1) -> tuple[str, dict[s
 
     Whole numbers are indices ``[first, last)`` of model steps (after the stride) or samples; where one of a
     pair is a fraction, both are: index = floor(share * n + 1/2), so parts that meet in a fraction meet in
-    an index. "auto" splits by sample where there is more than one, else by time.
+    an index. "auto" splits by sample where there is more than one, else by time; members of an ensemble share
+    their weather, so they are split by time alone.
 
-    Dates bound a part as they do in xarray: both ends are in it. Between parts along time ``split.gap`` steps are
-    left out, from the beginning of the later part.
+    Dates and years bound a part as dates do in xarray: both ends are in it. Between parts along time ``split.gap``
+    steps are left out, from the beginning of the later part.
 
     Args:
         split: the bounds of the three parts.
@@ -33,10 +34,10 @@ def resolve(split: Split, fields: Fields, n_steps: int = 1) -> tuple[str, dict[s
         n_steps: steps of the longest window that each part must hold.
 
     Raises:
-        InputError: bounds outside the data, parts that overlap (the test would leak into training), a part
-            too short for one window.
+        InputError: a split by members, bounds outside the data, parts that overlap (the test would leak into
+            training), a part too short for one window.
     """
-    along = split.along if split.along != "auto" else ("sample" if fields.n_samples > 1 else "time")
+    along = _along(split, fields)
     total = fields.n_samples if along == "sample" else fields.n_times
     dates = {name: _dated(name, getattr(split, name), fields, along) for name in PARTS}
     parts = {name: _bounds(name, dates[name], total, along) for name in PARTS}
@@ -46,6 +47,19 @@ def resolve(split: Split, fields: Fields, n_steps: int = 1) -> tuple[str, dict[s
     for name, part in parts.items():
         _refuse_short(name, part, along, fields.n_times, n_steps)
     return along, parts
+
+
+def _along(split: Split, fields: Fields) -> str:
+    members = fields.layout.members
+    if members and split.along == "sample":
+        raise InputError(
+            f"split.along auto or time where members along {fields.layout.sample!r} are samples",
+            "sample: they share their weather (leakage)",
+            "set split.along to time",
+        )
+    if split.along != "auto":
+        return split.along
+    return "sample" if fields.n_samples > 1 and not members else "time"
 
 
 def partition(split: Split, fields: Fields, n_steps: int = 1) -> dict[str, Fields]:
@@ -78,14 +92,35 @@ def _dated(name: str, bounds: Bounds, fields: Fields, along: str) -> tuple[int |
     """Dates as indices: the first time in or after ``first``, and the one after the last time in ``last``."""
     first, last = bounds
     if not isinstance(first, str) and not isinstance(last, str):
-        return first, last
+        return _years(name, first, last, fields) if along == "time" and fields.step.dates else (first, last)
     if not isinstance(first, str) or not isinstance(last, str) or along != "time" or not fields.step.dates:
         raise InputError(
             f"two dates, or none, for the {name} part of a split along dated time",
             f"{first} to {last} along {along}",
             "give both as dates, or whole step numbers",
         )
-    low, high = (_prefix(name, text) for text in (first, last))
+    return _between(_prefix(name, first), _prefix(name, last), fields)
+
+
+def _years(
+    name: str, first: int | float, last: int | float, fields: Fields
+) -> tuple[int | float, int | float]:
+    """Whole numbers that are years of the data, and cannot be step numbers, as the steps of those years."""
+    start, end = (_stamp(fields.times[n])[0] for n in (0, -1))
+    if isinstance(first, float) or isinstance(last, float) or not start <= first <= last <= end:
+        return first, last
+    if last > fields.n_times or first == last:
+        return _between((first,), (last,), fields)
+    steps = ["{:04d}-{:02d}-{:02d}T{:02d}:{:02d}".format(*_stamp(fields.times[n])) for n in (first, last - 1)]
+    raise InputError(
+        f"years or step numbers of the {name} part that are not both",
+        f"{first} to {last}, years of the data and among its {fields.n_times} steps",
+        f'write "{first:04d}-01" to "{last:04d}-12" for the years, "{steps[0]}" to "{steps[1]}" for the steps',
+    )
+
+
+def _between(low: tuple[int, ...], high: tuple[int, ...], fields: Fields) -> tuple[int, int]:
+    """Index of the first time in or after ``low``, and of the one after the last in ``high``, (year, month, ...)."""
     stamps = [_stamp(time) for time in fields.times]
     before = sum(stamp[: len(low)] < low for stamp in stamps)
     return before, sum(stamp[: len(high)] <= high for stamp in stamps)
@@ -126,7 +161,7 @@ def _bounds(name: str, bounds: tuple[int | float, int | float], total: int, alon
         raise InputError(
             f"two ascending bounds of the {name} part within the {total} steps along {along}",
             f"{bounds[0]} to {bounds[1]}" + (f", which is {first} to {last}" if shares else ""),
-            "give whole step numbers, fractions from 0 to 1, or dates like 1981-06 that leave it at least one step",
+            "give whole step numbers, fractions from 0 to 1, dates like 1981-06 or years that leave it a step",
         )
     return slice(int(first), int(last))
 

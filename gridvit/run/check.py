@@ -14,9 +14,9 @@ from gridvit.data.normalise import compute
 from gridvit.errors import InputError
 
 CHOICES = ("files", "group", "variables", "predictors", "diagnostics", "forcings", "statics", "static_file", "indices",
-           "vectors", "history", "leads", "boundary", "periodic", "select", "stack", "irregular", "calendar",
+           "vectors", "history", "leads", "boundary", "periodic", "select", "stack", "members", "irregular", "calendar",
            "stride")  # fmt: skip
-OPTIONS = ("select:", "stack:", "group:", "irregular:", "calendar:", "data.variables", "path:")
+OPTIONS = ("select:", "stack:", "members:", "group:", "irregular:", "calendar:", "data.variables", "path:")
 ADAM = 4  # copies of the parameters: values, gradients and two moments
 STEPS = 3  # timed after one that warms up
 MIB = 2.0**20

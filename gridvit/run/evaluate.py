@@ -221,18 +221,27 @@ def _table(errors: dict[str, np.ndarray], cases: Cases, truth: np.ndarray, weigh
     model_step = fields.step.strided(cases.channels.pace)
     times, units = model_step.leads(cases.leads)
     variables = {v.name: v.units for v in fields.targets.variables}
-    per_sample = len(cases.index) // fields.n_samples
-    trajectories = fields.n_samples > 1
-    blocks = 1 if trajectories else max(cases.leads * cases.channels.pace, round(len(cases.index) ** (1 / 3)))
+    samples = fields.n_samples
+    trajectories = samples > 1 and not fields.layout.members
+    per_sample = len(cases.index) // samples
+    blocks = 1 if trajectories else max(cases.leads * cases.channels.pace, round(per_sample ** (1 / 3)))
     relative = None if fields.step.dates else square_errors(0 * truth, truth, weights)
+    if fields.layout.members:  # they share their weather: initial times are drawn, each with all its members
+        errors = {name: _by_time(e, samples) for name, e in errors.items()}
+        relative = relative if relative is None else _by_time(relative, samples)
     scores = score_table(errors, times, variables, lead_units=units, power=relative, block=blocks,
-                         cluster=per_sample if trajectories else 1)  # fmt: skip
+                         cluster=per_sample if trajectories else samples)  # fmt: skip
     drawn = "whole trajectories" if trajectories else f"blocks of {blocks} initial times"
     scores.attrs["statement"] = (
         f"Forecasts from {len(cases.index)} initial states of the test part, which neither training nor the choice of "
         f"the checkpoint has seen; {cases.leads} steps of {model_step}; intervals by bootstrap over {drawn}."
     )
     return scores
+
+
+def _by_time(errors: Float[np.ndarray, "case *rest"], samples: int) -> Float[np.ndarray, "case *rest"]:
+    """Cases sample by sample put in order of time, the samples of one time together."""
+    return errors.reshape(samples, -1, *errors.shape[1:]).swapaxes(0, 1).reshape(errors.shape)
 
 
 def _write_example(folder: RunFolder, forecaster: Forecaster, cases: Cases, forecast: np.ndarray) -> None:

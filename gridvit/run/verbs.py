@@ -11,12 +11,12 @@ import numpy as np
 import xarray as xr
 
 from gridvit import checkpoint
+from gridvit.axes import find_axes
 from gridvit.config import DataConfig, RunConfig, SimulateConfig
 from gridvit.data import simulate as simulation
 from gridvit.data.choices import open_chosen
-from gridvit.data.standard import standardise
 from gridvit.errors import InputError
-from gridvit.forecast import MODEL_FILE, Forecaster, stated_periodicity
+from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.report import build
 from gridvit.run.folder import RunFolder, load_fields
 from gridvit.training.metrics import read_metrics
@@ -94,7 +94,9 @@ def _initial(ds: xr.Dataset, forecaster: Forecaster, init: str, stride: int) -> 
     """The chosen initial times, each with the history that the model needs, ``stride`` steps of the file apart."""
     history, inputs = forecaster.step.channels.history, forecaster.step.channels.inputs
     sources = [v.source for v in forecaster.description.variables if v.name in inputs]
-    time = standardise(ds, sources, stated_periodicity(forecaster.grid))[2].time
+    time = find_axes(ds[[name for name in sources if name in ds]]).time
+    if time is None:
+        raise InputError("a time axis", "none", "give a file with times along one dimension")
     if init == "all":
         return ds if history == 1 else ds.isel({time: slice(None, None, stride)})
     places = _places(ds, time, init, (history - 1) * stride)
