@@ -19,8 +19,9 @@ COSINES = 6
 def bounded_features(grid: Grid) -> Float[Tensor, "token feature"]:
     """cos(m pi s), m = 1..6, of the relative coordinate s in (0, 1) along each bounded axis.
 
-    The cosines are the smooth functions of an interval; on latitude they are the zonal harmonics' cos(m theta).
-    Periodic axes give none: along them position enters by distance alone, which keeps the shift symmetry.
+    The cosines are the smooth functions of an interval; on latitude they are the zonal harmonics' cos(m theta). On a
+    curvilinear mesh s counts cells. Periodic axes give none: along them position enters by distance
+    alone, which keeps the shift symmetry.
     """
     features = []
     for axis in range(grid.ndim):
@@ -39,7 +40,7 @@ def clock(grid: Grid, seconds: Float[Tensor, "batch"]) -> Float[Tensor, "batch 4
     The two harmonics are those of the diurnal and the semidiurnal tide. ``seconds`` since midnight UTC of any day,
     float64.
     """
-    longitude = torch.tensor(grid.centers[1]).to(seconds)
-    phase = 2 * math.pi * (seconds[:, None] / DAY % 1.0 + longitude / 360.0)
+    longitude = torch.tensor(grid.centers[1][None] if grid.mesh is None else grid.mesh.longitude).to(seconds)
+    phase = 2 * math.pi * (seconds[:, None, None] / DAY % 1.0 + longitude / 360.0)
     waves = torch.stack([phase.cos(), phase.sin(), (2 * phase).cos(), (2 * phase).sin()], 1)
-    return waves[:, :, None].expand(-1, -1, grid.shape[0], -1)
+    return waves.expand(-1, -1, *grid.shape)

@@ -49,17 +49,27 @@ def analyse(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.D
     found = [attention(forecaster, states, context)]
     log.info("measured attention")
     grid, double = forecaster.grid, forecaster.step.double()
-    if grid.is_sphere and grid.periodic[1]:
+    if grid.is_latlon and grid.periodic[1]:
         found.append(sphere_rows(double, states.double(), inside(LATITUDES, grid), context=context))
     elif not grid.is_sphere and all(grid.periodic):
         found += scheme(double, states.double(), test, config)
-    log.info("measured the Jacobian")
+    if len(found) > 1:
+        log.info("measured the Jacobian")
+    else:
+        log.info("left out the Jacobian: %s", unmeasured(grid))
     analysis = xr.merge(found, join="exact", combine_attrs="drop_conflicts")
     analysis.attrs["variable"] = test.names[0]
     if solvers(test, config.data.stride):
         analysis.attrs["generating_scheme"] = maker_name(test.attrs)
     folder.write(analysis, "analysis.nc")
     return analysis
+
+
+def unmeasured(grid: Grid) -> str:
+    """Why a grid's Jacobian is left alone."""
+    if grid.mesh is not None:
+        return "on a curvilinear mesh an offset in cells has no one direction and length"
+    return f"they need a plane periodic along every axis or a whole globe, and this is {grid.describe()}"
 
 
 def some_states(fields: Fields, count: int) -> tuple[torch.Tensor, Context]:

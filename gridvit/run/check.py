@@ -13,6 +13,7 @@ from gridvit.data.choices import named, open_chosen
 from gridvit.data.fields import Fields, load
 from gridvit.data.normalise import compute
 from gridvit.errors import InputError
+from gridvit.grid import Grid
 
 CHOICES = ("files", "group", "variables", "periodic", "select", "stack", "irregular", "calendar", "stride")
 OPTIONS = ("select:", "stack:", "group:", "irregular:", "calendar:", "data.variables", "path:")
@@ -53,7 +54,7 @@ def check(
         "choices": _chosen(options),
         "grid": {
             "description": fields.grid.describe(),
-            "kind": "sphere" if fields.grid.is_sphere else "plane",
+            "kind": kind(fields.grid),
             "axes": [_axis(fields, axis) for axis in range(fields.grid.ndim)],
         },
         "time": {
@@ -66,6 +67,13 @@ def check(
         "variables": [_variable(fields, c) for c in range(len(fields.variables))],
     }
     return found if config is None else {**found, "estimate": estimate(replace(config, data=options), fields)}
+
+
+def kind(grid: Grid) -> str:
+    """What the axes are: "sphere" for latitude and longitude, "curvilinear", or "plane"."""
+    if grid.mesh is not None:
+        return "curvilinear"
+    return "sphere" if grid.is_latlon else "plane"
 
 
 def read(data: DataConfig) -> Fields:
@@ -151,7 +159,7 @@ def _axis(fields: Fields, axis: int) -> dict[str, Any]:
         "cells": n,
         "from": float(grid.centers[axis][0]),
         "to": float(grid.centers[axis][-1]),
-        "units": grid.units[axis],
+        "units": "cells" if grid.mesh is not None else grid.units[axis],
         "periodic": grid.periodic[axis],
         "patches": [p for p in range(1, min(n, 16) + 1) if not grid.periodic[axis] or n % p == 0],
     }
