@@ -36,7 +36,7 @@ def standardise(
         InputError: no time axis, axes that cannot be told, an unknown variable, one that is not on the grid
             or does not move in time, one with a further dimension of more than one entry.
     """
-    ds = _selected(ds, tuple(variables or ()))
+    ds = narrowed(ds, tuple(variables or ()))
     stated = _by_dimension(periodic, find_axes(ds)) if periodic else None
     axes = find_axes(ds, stated)
     if axes.time is None:
@@ -78,7 +78,7 @@ def _along(coordinate: xr.DataArray, dim: str) -> xr.Variable:
     return xr.Variable((dim,), coordinate.values, coordinate.attrs, encoding)
 
 
-def _selected(ds: xr.Dataset, variables: tuple[str, ...]) -> xr.Dataset:
+def narrowed(ds: xr.Dataset, variables: tuple[str, ...]) -> xr.Dataset:
     """The named variables with their positions and the bounds of these; axes of others cannot disturb."""
     if not variables:
         return ds
