@@ -14,12 +14,15 @@ from curvilinear_data import EAST, NORTH, regional
 
 from gridvit.axes import find_axes
 from gridvit.cli import main
+from gridvit.config import ModelConfig, RunConfig, TrainingConfig
+from gridvit.data.fields import load
 from gridvit.data.joined import join
 from gridvit.data.layout import Layout
 from gridvit.data.sources import standardise
 from gridvit.errors import InputError
 from gridvit.grid import EARTH_RADIUS, Grid
 from gridvit.run.check import check
+from gridvit.training.train import plan
 
 
 def nemo(n: int = 5, m: int = 7) -> xr.Dataset:
@@ -179,6 +182,14 @@ def test_the_coordinates_attribute_chooses_among_several() -> None:
     ds = regional(5, 7).assign_coords(lat_u=(("rlat", "rlon"), np.zeros((5, 7)), NORTH))
     ds["t"].attrs["coordinates"] = "lat lon"
     assert find_axes(ds).coordinates == ("lat", "lon")
+
+
+def test_shifts_are_no_symmetry_of_a_mesh() -> None:
+    fields = load(regional(6, 8), periodic={"rlon": True})
+    config = RunConfig(model=ModelConfig(patch=(2, 2)), training=TrainingConfig(shift=("rlon",)))
+    says = r"expected training.shift along straight periodic axes \(none here\), got 'rlon': leave it out"
+    with pytest.raises(InputError, match=says):
+        plan(config, fields)
 
 
 def test_check_says_what_the_axes_are(tmp_path: Path) -> None:
