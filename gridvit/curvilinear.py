@@ -35,21 +35,23 @@ def find_pair(ds: Dataset, dims: Sequence[str], time: str | None) -> tuple[str, 
     if not any(found.values()):
         return None
     stated = mentioned(ds)
-    one = {role: [n for n in names if n in stated] or names for role, names in found.items()}
-    for role, names in one.items():
-        if len(names) != 1:
-            got = (
-                " and ".join(f"'{n}'" for n in names)
-                or f"'{next(n for v in found.values() for n in v)}' alone"
-            )
-            raise InputError(
-                f"one {role} along two dimensions", got, "select the variables of one grid, ds[[...]]"
-            )
-    latitude, longitude = one["latitude"][0], one["longitude"][0]
+    latitude, longitude = (
+        _one(role, [n for n in found[role] if n in stated] or found[role]) for role in NAMES
+    )
     if set(space_dims(ds, latitude, time)) != set(space_dims(ds, longitude, time)):
         got = " and ".join(f"'{n}' along {', '.join(map(str, ds[n].dims))}" for n in (latitude, longitude))
         raise InputError("latitude and longitude along the same dimensions", got, "correct the coordinates")
     return latitude, longitude
+
+
+def _one(role: str, names: Sequence[str]) -> str:
+    if len(names) > 1:
+        got = " and ".join(f"'{name}'" for name in names)
+        do = "name the variables of one grid with data.variables"
+        raise InputError(f"one {role} along two dimensions", got, do)
+    if not names:
+        raise InputError("latitude and longitude along two dimensions", f"no {role}", "add it to the file")
+    return names[0]
 
 
 def candidates(ds: Dataset, role: str, dims: Sequence[str], time: str | None) -> list[str]:

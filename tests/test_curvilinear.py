@@ -129,6 +129,11 @@ def test_periodicity_is_stated_never_guessed() -> None:
     assert grid.periodic == (False, True)
     # at the seam cells are as large as elsewhere in their row
     np.testing.assert_allclose(grid.areas / grid.areas[:, :1], 1, rtol=1e-12)
+    twice = xr.concat([ds, ds.isel(rlon=slice(2))], "rlon")  # with two columns that repeat the first
+    with pytest.raises(
+        InputError, match="expected cells with an area, got 18 of 234 without, the first in row 0"
+    ):
+        Grid.from_dataset(twice, {"rlon": True})
     with pytest.raises(
         InputError, match="a patch that divides the 24 cells of the periodic axis 'rlon', got 5"
     ):
@@ -140,11 +145,11 @@ def test_periodicity_is_stated_never_guessed() -> None:
     [
         (
             lambda ds: ds.drop_vars("lon"),
-            "expected one longitude along two dimensions, got 'lat' alone: select the",
+            "expected latitude and longitude along two dimensions, got no longitude: add it",
         ),
         (
             lambda ds: ds.assign_coords(lat2=ds["lat"]),
-            "expected one latitude along two dimensions, got 'lat' and 'lat2': select the variables of one grid",
+            "expected one latitude along two dimensions, got 'lat' and 'lat2': name the variables of one grid",
         ),
         (
             lambda ds: ds.assign_coords(lat=ds["lat"].where(ds["lat"] > 50)),
