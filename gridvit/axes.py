@@ -192,10 +192,9 @@ def _one(ds: Dataset, role: str, dims: Sequence[str]) -> str | None:
 
 
 def _sphere(ds: Dataset, dims: Sequence[str]) -> dict[str, str]:
-    """{"latitude": name, "longitude": name} as far as they are there; other grids on a sphere are refused."""
+    """{"latitude": name, "longitude": name} along one dimension each, as far as they are there."""
     found = {role: _one(ds, role, dims) for role in ("latitude", "longitude")}
-    space = {role: name for role, name in found.items() if name}
-    return space
+    return {role: name for role, name in found.items() if name}
 
 
 def _refuse_single(ds: Dataset, dims: Sequence[str], space: Mapping[str, str]) -> None:

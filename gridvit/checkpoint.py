@@ -29,6 +29,8 @@ from gridvit.nn.step import ModelStep
 from gridvit.nn.vit import ViT
 
 FORMAT = 2
+# Cells of a curvilinear grid: each takes up to 53 bytes of a header that safetensors ends at 100 MB.
+LARGEST_MESH = 1_800_000
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,17 @@ class Description:
 
     @classmethod
     def of(cls, config: ModelConfig, fields: Fields) -> Description:
-        """The description of a model of ``fields``."""
+        """The description of a model of ``fields``.
+
+        Raises:
+            InputError: a curvilinear mesh too large for the header of a model file.
+        """
+        if fields.grid.mesh is not None and fields.grid.size > LARGEST_MESH:
+            raise InputError(
+                f"a curvilinear grid of at most {LARGEST_MESH} cells",
+                str(fields.grid.size),
+                "take a region of it",
+            )
         return cls(config, fields.grid, fields.variables, fields.step, fields.layout)
 
     def refuse_other(self, grid: Grid, variables: Sequence[Variable], dates: bool) -> None:

@@ -209,7 +209,7 @@ class Grid:
 
     @cached_property
     def areas(self) -> Float[np.ndarray, " *space"]:
-        """Cell areas (*shape), exact: product of widths; R^2 dlon (sin b_{i+1} - sin b_i) on a sphere."""
+        """Cell areas (*shape), exact: product of widths; R^2 dlon (sin b_{i+1} - sin b_i); R^2 Omega on a mesh."""
         if self.mesh is not None and self.radius is not None:
             return self.radius**2 * self.mesh.solid_angle
         return cells.box_areas(self.bounds, self.radius)

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 from curvilinear_data import EAST, NORTH, regional
 
+from gridvit import checkpoint
 from gridvit.axes import find_axes
 from gridvit.cli import main
 from gridvit.config import ModelConfig, RunConfig, TrainingConfig
@@ -187,6 +188,15 @@ def test_the_coordinates_attribute_chooses_among_several() -> None:
     ds = regional(5, 7).assign_coords(lat_u=(("rlat", "rlon"), np.zeros((5, 7)), NORTH))
     ds["t"].attrs["coordinates"] = "lat lon"
     assert find_axes(ds).coordinates == ("lat", "lon")
+
+
+def test_a_mesh_too_large_for_a_model_file_is_refused_before_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checkpoint, "LARGEST_MESH", 47)
+    says = "expected a curvilinear grid of at most 47 cells, got 48: take a region of it"
+    with pytest.raises(InputError, match=says):
+        plan(RunConfig(model=ModelConfig(patch=(2, 2))), load(regional(6, 8)))
 
 
 def test_shifts_are_no_symmetry_of_a_mesh() -> None:
