@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from gridvit import curvilinear
 from gridvit.cells import closes, cut_open, gaussian_bounds, repeats_seam, tolerance
+from gridvit.curvilinear import FILL
 from gridvit.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,13 +25,11 @@ Periodic = bool | Sequence[bool] | Stated | None
 NAMES = {  # where no CF attribute speaks; case is ignored
     "time": r"(valid_)?time(_counter)?|t",
     "sample": r"samples?|number|reali[sz]ation|(ensemble_?)?member|ensemble|trajectory",
-    "latitude": r"(nav_)?lat(itude)?s?|.*_lat",
-    "longitude": r"(nav_)?lon(gitude)?s?|.*_lon",
+    **curvilinear.NAMES,
     "Z": "z",
     "Y": "y",
     "X": "x",
 }
-FILL = 1e30  # the usual fill values are 9.97e36 and 1e36
 CF_KEYS = {"time": ("T", "time"), "Z": ("Z",), "Y": ("Y",), "X": ("X",)}
 
 
@@ -37,9 +37,10 @@ CF_KEYS = {"time": ("T", "time"), "Z": ("Z",), "Y": ("Y",), "X": ("X",)}
 class Axes:
     """The dimensions of a Dataset by their role; `space` is in the order (latitude, longitude) or (z, y, x).
 
-    `coordinates` are the variables that hold the positions along `space`, `seam` the dimensions whose last
-    point repeats the first (and is left out; `find_axes` knows those whose period is known), `other` dimensions of the
-    data without a role, such as levels.
+    `kind` is "sphere", "plane" or "curvilinear". `coordinates` are the variables that hold the positions along
+    `space`, one each, or of a curvilinear mesh latitude and longitude, each along both; `space` is then in the
+    file's order. `seam` are the dimensions whose last point repeats the first (and is left out; `find_axes` knows
+    those whose period is known), `other` dimensions of the data without a role, such as levels.
     """
 
     time: str | None
@@ -54,7 +55,9 @@ class Axes:
     other: tuple[str, ...]
 
     def order(self, ds: Dataset) -> dict[str, Int[np.ndarray, " n"]]:
-        """`ds.isel(axes.order(ds))` has space ascending, longitude from [0, 360), and no seam."""
+        """`ds.isel(axes.order(ds))` has space ascending, longitude from [0, 360), and no seam; a mesh as it is."""
+        if self.kind == "curvilinear":
+            return {dim: np.arange(ds.sizes[dim]) for dim in self.space}
         return {dim: self._axis(ds, i)[0] for i, dim in enumerate(self.space)}
 
     def centers(self, ds: Dataset) -> tuple[Float[np.ndarray, " n"], ...]:
@@ -64,6 +67,10 @@ class Axes:
     def bounds(self, ds: Dataset) -> tuple[Float[np.ndarray, " edges"] | None, ...]:
         """CF cell bounds where they join without gaps, Gaussian ones for Gaussian latitudes, else None."""
         return tuple(self._bounds(ds, i) for i in range(len(self.space)))
+
+    def mesh(self, ds: Dataset) -> tuple[np.ndarray, np.ndarray, curvilinear.Corners]:
+        """(latitude, longitude, corners) of each cell of a curvilinear mesh; corners where the file has them."""
+        return curvilinear.read(ds, self.coordinates, self.space, self.time)
 
     def _turns(self, i: int) -> bool:
         return self.units[i] == "degrees_east"
@@ -95,15 +102,25 @@ def find_axes(ds: Dataset, periodic: Periodic = None) -> Axes:
     A longitude that closes at 360 degrees is periodic; a plane axis only where its coordinate has the
     attribute `periodic` = "true" or the caller states it (one bool, one per space axis, or by dimension; a number
     is the period, and a last point one period after the first repeats it).
-    Raises `InputError` for two candidates of one role, for curvilinear, rotated and unstructured grids, and
-    where no space axis has coordinates.
+    Latitude and longitude along two dimensions are preferred to numbers along one that are neither. Raises
+    `InputError` for two candidates of one role, for rotated grids without true positions, for unstructured
+    ones, and where no space axis has coordinates.
     """
     dims = _data_dims(ds)
     clock = _one(ds, "time", dims)
     time = str(ds[clock].dims[0]) if clock else _named(dims, "time")
     sample = _named(dims, "sample")
     left = [d for d in dims if d not in (time, sample)]
-    space = _sphere(ds, left) or _plane(ds, left)
+    space = _sphere(ds, left)
+    pair = curvilinear.find_pair(ds, left, time) if len(space) < 2 else None
+    if pair:
+        both = curvilinear.space_dims(ds, pair[0], time)
+        said = _stated(both, ("1", "1"), periodic)
+        turns = tuple(bool(said.get(dim, False)) for dim in both)  # no file says how its cells go on
+        other = tuple(d for d in left if d not in both)
+        return Axes(time, clock, sample, both, "curvilinear", pair, ("1", "1"), turns, (), other)
+    _refuse_single(ds, left, space)
+    space = space or _plane(ds, left)
     roles = {str(ds[name].dims[0]): name for name in space.values()}
     sphere = {"latitude", "longitude"} <= set(space)
     units = tuple(_units(ds, role, name) for role, name in space.items())
@@ -179,35 +196,26 @@ def _one(ds: Dataset, role: str, dims: Sequence[str]) -> str | None:
 
 
 def _sphere(ds: Dataset, dims: Sequence[str]) -> dict[str, str]:
-    """{"latitude": name, "longitude": name} as far as they are there; other grids on a sphere are refused."""
-    _refuse_rotated(ds, dims)
+    """{"latitude": name, "longitude": name} along one dimension each, as far as they are there."""
     found = {role: _one(ds, role, dims) for role in ("latitude", "longitude")}
-    for role in found:
-        flat = [n for n in _candidates(ds, role) if ds[n].ndim == 2 and set(ds[n].dims) <= set(dims)]
-        if flat and not found[role]:
+    return {role: name for role, name in found.items() if name}
+
+
+def _refuse_single(ds: Dataset, dims: Sequence[str], space: Mapping[str, str]) -> None:
+    """Refuse rotated poles without true positions, and latitude and longitude along one list of cells."""
+    for dim in dims:
+        if dim in ds.coords and ds[dim].attrs.get("standard_name") in ("grid_latitude", "grid_longitude"):
             raise InputError(
-                f"{role} along one dimension",
-                f"'{flat[0]}' along {' and '.join(map(str, ds[flat[0]].dims))}",
-                "regrid it to latitude x longitude; curvilinear grids are not supported yet",
+                "true latitude and longitude",
+                f"'{dim}' of a rotated pole",
+                "add them as coordinates along both dimensions, with standard_name latitude and longitude",
             )
-    space = {role: name for role, name in found.items() if name}
     if len({ds[n].dims for n in space.values()}) < len(space):
         raise InputError(
             "latitude and longitude along two dimensions",
             f"both along '{ds[space['latitude']].dims[0]}'",
             "regrid it to latitude x longitude; unstructured grids are not supported yet",
         )
-    return space
-
-
-def _refuse_rotated(ds: Dataset, dims: Sequence[str]) -> None:
-    for dim in dims:
-        if dim in ds.coords and ds[dim].attrs.get("standard_name") in ("grid_latitude", "grid_longitude"):
-            raise InputError(
-                "true latitude and longitude",
-                f"'{dim}' of a rotated pole",
-                "regrid it to latitude x longitude; rotated grids are not supported yet",
-            )
 
 
 def _plane(ds: Dataset, dims: Sequence[str]) -> dict[str, str]:

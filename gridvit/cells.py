@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,14 @@ def per_axis(value: Any, ndim: int, what: str) -> tuple:
     if len(values) != ndim:
         raise InputError(f"one {what} for all axes or {ndim}", str(len(values)), "give one per axis")
     return values
+
+
+def frozen(arrays: Sequence[Any]) -> tuple[np.ndarray, ...]:
+    """Copies in float64 that cannot be written to."""
+    copies = tuple(np.array(a, dtype=np.float64) for a in arrays)
+    for copy in copies:
+        copy.flags.writeable = False
+    return copies
 
 
 def pick(values: np.ndarray, rows: Rows) -> np.ndarray:
@@ -146,6 +155,24 @@ def halfway(
     return np.concatenate([[2 * centers[0] - middle[0]], middle, [2 * centers[-1] - middle[-1]]])
 
 
+def edges(
+    names: Sequence[str], centers: Sequence[np.ndarray], periodic: Sequence[bool], given: Any, sphere: bool
+) -> list[np.ndarray]:
+    """`halfway` bounds of each axis; on a sphere latitude stops at +-90, a periodic longitude closes at 360."""
+    turns = [360.0 if sphere and i and wraps else None for i, wraps in enumerate(periodic)]
+    stated = given if given is not None else [None] * len(centers)
+    found = [halfway(*axis) for axis in zip(names, centers, turns, stated, strict=True)]
+    return [within_poles(centers[0], found[0]), *found[1:]] if sphere else found
+
+
+def box_areas(bounds: Sequence[np.ndarray], radius: float | None) -> Float[np.ndarray, "*space"]:
+    """Product of widths; R^2 dlon (sin b_{i+1} - sin b_i) on a sphere."""
+    widths = [np.diff(b) for b in bounds]
+    if radius is not None:
+        widths = [radius**2 * np.diff(np.sin(np.deg2rad(bounds[0]))), np.deg2rad(widths[1])]
+    return reduce(np.multiply.outer, widths)
+
+
 def within_poles(
     latitude: Float[np.ndarray, " n"], edges: Float[np.ndarray, " edges"]
 ) -> Float[np.ndarray, " edges"]:
@@ -168,21 +195,6 @@ def regular(
     return [(o + (i[:-1] + 0.5) * h, o + i * h) for o, i, h in steps]
 
 
-def implied(c: Float[np.ndarray, " n"], b: Float[np.ndarray, " edges"], name: str, periodic: bool) -> bool:
-    """Whether the bounds follow from the centres: halfway, latitudes within the poles, or Gaussian.
-
-    `name` is "latitude" or "longitude" on a sphere, else empty.
-    """
-    period = 360.0 if name == "longitude" and periodic else None
-    if len(c) == 1 and period is None:
-        return False
-    edges = halfway(name, c, period)
-    if name == "latitude":
-        exact = gaussian_bounds(c)
-        edges = within_poles(c, edges) if exact is None else exact
-    return bool(np.abs(edges - b).max() <= 1e-9 * np.abs(b).max())
-
-
 def nearest_image(
     delta: Float[np.ndarray, "row col axis"], period: Float[np.ndarray, " axis"]
 ) -> Float[np.ndarray, "row col axis"]:
@@ -192,6 +204,14 @@ def nearest_image(
     """
     turns = np.floor(delta / period + 0.5 + 1e-9)
     return delta - np.where(np.isfinite(period), period, 0) * turns
+
+
+def equal_latitudes(n: int, poles: bool) -> tuple[Float[np.ndarray, " n"], np.ndarray | None]:
+    """n rows of one height and their bounds; with `poles` the first and last are centred there, without bounds."""
+    if poles:
+        return np.linspace(-90, 90, n), None
+    edges = np.linspace(-90, 90, n + 1)
+    return (edges[1:] + edges[:-1]) / 2, edges
 
 
 def gaussian_latitudes(n: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " edges"]]:

@@ -31,6 +31,8 @@ from gridvit.grid import Grid
 from gridvit.nn.step import ModelStep
 
 FORMAT = 3
+# Cells of a curvilinear grid: each takes up to 53 bytes of a header that safetensors ends at 100 MB.
+LARGEST_MESH = 1_800_000
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,17 @@ class Description:
 
     @classmethod
     def of(cls, config: ModelConfig, data: DataConfig, fields: Fields) -> Description:
-        """The description of a model of ``fields`` with the history, leads and boundary of ``data``."""
+        """The description of a model of ``fields`` with the history, leads and boundary of ``data``.
+
+        Raises:
+            InputError: a curvilinear mesh too large for the header of a model file.
+        """
+        if fields.grid.mesh is not None and fields.grid.size > LARGEST_MESH:
+            raise InputError(
+                f"a curvilinear grid of at most {LARGEST_MESH} cells",
+                str(fields.grid.size),
+                "take a region of it",
+            )
         found = channels(fields.variables, fields.statics, data)
         return cls(config, fields.grid, fields.variables, found, fields.step, fields.layout)
 

@@ -6,16 +6,18 @@ A `Grid` is the only place that computes a spacing, an area or a distance. It ne
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, reduce
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
-from gridvit import cells
+from gridvit import cells, coordinates
 from gridvit.axes import Periodic, find_axes
+from gridvit.coordinates import Axis, Coordinate
 from gridvit.errors import InputError
+from gridvit.mesh import Mesh
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -26,7 +28,6 @@ EARTH_RADIUS = 6371.0088
 """Mean radius of the Earth in km, (2 a + b) / 3: Moritz 2000, J. Geodesy 74, 128-133."""
 
 Number = float | int
-Coordinate = tuple[tuple[str, ...], np.ndarray, dict[str, str]]
 PLANE_NAMES = ("z", "y", "x")
 SPHERE_NAMES = ("latitude", "longitude")
 SPHERE_UNITS = ("degrees_north", "degrees_east")
@@ -37,9 +38,11 @@ class Grid:
     """Cells b_i <= c_i <= b_{i+1} along each axis, on a plane or on a sphere.
 
     Axes are row-major; `centers` (n) and `bounds` (n + 1) ascend, in the units of their axis. With a
-    `radius` (km) the grid lies on a sphere and its axes are (latitude, longitude) in degrees. Two grids are
-    equal where their structure is and their coordinates agree within 1e-4 of a cell, so that a float32 and a
-    float64 file agree. Raises `InputError` for coordinates that do not ascend or leave their cells.
+    `radius` (km) the grid lies on a sphere and its axes are (latitude, longitude) in degrees; with a `mesh`
+    too, they count cells and the mesh says where these are. The mesh is a field and no second class, so that
+    what asks for tokens, areas and distances alone never learns the difference. Two grids are equal where
+    their structure is and their coordinates agree within 1e-4 of a cell, so that a float32 and a float64 file
+    agree. Raises `InputError` for coordinates that do not ascend or leave their cells.
     """
 
     names: tuple[str, ...]
@@ -48,23 +51,21 @@ class Grid:
     periodic: tuple[bool, ...]
     units: tuple[str, ...]
     radius: float | None = None
+    mesh: Mesh | None = None
 
     def __post_init__(self) -> None:
         for field in ("centers", "bounds"):
-            arrays = tuple(np.array(a, dtype=np.float64) for a in getattr(self, field))
-            for array in arrays:
-                array.flags.writeable = False
-            object.__setattr__(self, field, arrays)
+            object.__setattr__(self, field, cells.frozen(getattr(self, field)))
         counts = {len(v) for v in (self.names, self.centers, self.bounds, self.periodic, self.units)}
         if len(counts) > 1 or not counts <= {1, 2, 3}:
             raise InputError("1 to 3 axes", f"{sorted(counts)} names and arrays", "give one of each per axis")
         for name, c, b, _ in self._axes:
             cells.check(name, c, b)
-        if self.is_sphere:
+        if self.is_latlon:
             cells.check_sphere(self.bounds, self.periodic)
 
     @property
-    def _axes(self) -> list[tuple[str, np.ndarray, np.ndarray, bool]]:
+    def _axes(self) -> list[Axis]:
         return list(zip(self.names, self.centers, self.bounds, self.periodic, strict=True))
 
     @classmethod
@@ -87,10 +88,7 @@ class Grid:
     @classmethod
     def latlon(cls, n_lat: int, n_lon: int, *, poles: bool = False, radius: Number = EARTH_RADIUS) -> Grid:
         """The whole sphere in equal steps; with `poles` the end rows are half cells centred there."""
-        if poles:
-            return cls._global(np.linspace(-90, 90, n_lat), None, n_lon, radius)
-        edges = np.linspace(-90, 90, n_lat + 1)
-        return cls._global((edges[1:] + edges[:-1]) / 2, edges, n_lon, radius)
+        return cls._global(*cells.equal_latitudes(n_lat, poles), n_lon, radius)
 
     @classmethod
     def gaussian(cls, n_lat: int, n_lon: int, radius: Number = EARTH_RADIUS) -> Grid:
@@ -119,12 +117,16 @@ class Grid:
         The outermost lie half a cell out; latitude stops at +-90, a periodic longitude closes at 360.
         """
         values = [np.asarray(c, dtype=np.float64) for c in centers]
-        given = list(bounds) if bounds is not None else [None] * len(values)
-        turns = [360.0 if radius is not None and i and wraps else None for i, wraps in enumerate(periodic)]
-        edges = [cells.halfway(*axis) for axis in zip(names, values, turns, given, strict=True)]
-        edges[0] = edges[0] if radius is None else cells.within_poles(values[0], edges[0])
-        wraps, R = tuple(bool(p) for p in periodic), None if radius is None else float(radius)
-        return cls(tuple(names), tuple(values), tuple(edges), wraps, tuple(units), R)
+        edges = cells.edges(names, values, periodic, bounds, radius is not None)
+        wraps = tuple(bool(p) for p in periodic)
+        return cls(tuple(names), tuple(values), tuple(edges), wraps, tuple(units), radius and float(radius))
+
+    @classmethod
+    def curvilinear(cls, mesh: Mesh, names: Sequence[str] = ("y", "x"), periodic: Any = False) -> Grid:
+        """The cells of a mesh on a sphere of the Earth's radius; the axes count them, from 0 to n."""
+        return replace(
+            cls.regular(mesh.shape, periodic=periodic, names=names), radius=EARTH_RADIUS, mesh=mesh
+        )
 
     @classmethod
     def from_dataset(cls, ds: Dataset, periodic: Periodic = None) -> Grid:
@@ -134,28 +136,28 @@ class Grid:
         data; `periodic` states what cannot be inferred. Gaussian latitudes get their exact bounds.
         """
         axes = find_axes(ds, periodic)
-        sphere = axes.kind == "sphere"
-        return cls.from_centers(
-            axes.centers(ds),
-            names=SPHERE_NAMES if sphere else axes.space,
-            units=axes.units,
-            periodic=axes.periodic,
-            radius=EARTH_RADIUS if sphere else None,
-            bounds=axes.bounds(ds),
-        )
+        if axes.kind == "curvilinear":
+            return cls.curvilinear(
+                Mesh.from_centers(*axes.mesh(ds), axes.periodic), axes.space, axes.periodic
+            )
+        how: dict[str, Any] = {"units": axes.units, "periodic": axes.periodic, "bounds": axes.bounds(ds)}
+        if axes.kind == "sphere":
+            return cls.from_centers(axes.centers(ds), names=SPHERE_NAMES, radius=EARTH_RADIUS, **how)
+        return cls.from_centers(axes.centers(ds), names=axes.space, **how)
 
     @classmethod
     def from_dict(cls, d: Mapping[str, Any]) -> Grid:
         """The inverse of `to_dict`, exact to the last bit."""
         centers, bounds = (tuple(np.array(a, dtype=float) for a in d[key]) for key in ("centers", "bounds"))
         names, periodic, units = (tuple(d[key]) for key in ("names", "periodic", "units"))
-        return cls(names, centers, bounds, periodic, units, d["radius"])
+        mesh = Mesh.from_dict(d["mesh"], [len(c) for c in centers]) if d.get("mesh") else None
+        return cls(names, centers, bounds, periodic, units, d["radius"], mesh)
 
     def to_dict(self) -> dict[str, Any]:
         """Lists, strings and numbers that JSON keeps exactly."""
         arrays = {key: [a.tolist() for a in getattr(self, key)] for key in ("centers", "bounds")}
         plain = {key: list(getattr(self, key)) for key in ("names", "periodic", "units")}
-        return {**plain, **arrays, "radius": self.radius}
+        return {**plain, **arrays, "radius": self.radius, "mesh": self.mesh and self.mesh.to_dict()}
 
     @property
     def ndim(self) -> int:
@@ -174,8 +176,18 @@ class Grid:
 
     @property
     def is_sphere(self) -> bool:
-        """Whether there is a radius."""
+        """Whether distances are those on a sphere: whether there is a radius."""
         return self.radius is not None
+
+    @property
+    def is_latlon(self) -> bool:
+        """Whether the axes are latitude and longitude."""
+        return self.is_sphere and self.mesh is None
+
+    def require_axes(self) -> None:
+        """`InputError` on a curvilinear mesh, where a step along an axis has no one direction and length."""
+        if self.mesh is not None:
+            raise InputError("straight axes", self.describe(), "interpolate it to latitude x longitude")
 
     @property
     def lengths(self) -> tuple[float, ...]:
@@ -185,26 +197,22 @@ class Grid:
     @property
     def spacing(self) -> tuple[float, ...]:
         """h = c_{i+1} - c_i of each axis, in its units; `InputError` where it varies (Gaussian latitudes)."""
+        self.require_axes()
         return tuple(cells.spacing(*axis) for axis in self._axes)
 
     @property
     def distance_units(self) -> str:
         """km on a sphere, else the axes' common unit; `InputError` where they have none."""
-        return "km" if self.is_sphere else self._common_unit()
-
-    def _common_unit(self) -> str:
-        if len(set(self.units)) > 1:
+        if not self.is_sphere and len(set(self.units)) > 1:
             raise InputError("one unit for all axes", " and ".join(self.units), "convert the coordinates")
-        return self.units[0]
+        return "km" if self.is_sphere else self.units[0]
 
     @cached_property
     def areas(self) -> Float[np.ndarray, " *space"]:
-        """Cell areas (*shape), exact: product of widths; R^2 dlon (sin b_{i+1} - sin b_i) on a sphere."""
-        widths = [np.diff(b) for b in self.bounds]
-        if self.radius is not None:
-            sines = np.sin(np.deg2rad(self.bounds[0]))
-            widths = [self.radius**2 * np.diff(sines), np.deg2rad(widths[1])]
-        return reduce(np.multiply.outer, widths)
+        """Cell areas (*shape), exact: product of widths; R^2 dlon (sin b_{i+1} - sin b_i); R^2 Omega on a mesh."""
+        if self.mesh is not None and self.radius is not None:
+            return self.radius**2 * self.mesh.solid_angle
+        return cells.box_areas(self.bounds, self.radius)
 
     @cached_property
     def _points(self) -> Float[np.ndarray, "cell axis"]:
@@ -214,6 +222,8 @@ class Grid:
     @cached_property
     def positions(self) -> Float[np.ndarray, "cell k"]:
         """Centres (size, k): coordinates on a plane, on a sphere unit vectors (k = 3)."""
+        if self.mesh is not None:
+            return self.mesh.points
         return cells.unit_vectors(self._points) if self.is_sphere else self._points
 
     def displacements(
@@ -223,20 +233,17 @@ class Grid:
 
         `rows` and `cols` choose flat cells (indices or slice, None: all); ask for blocks of large grids.
         """
+        self.require_axes()
         delta = cells.pick(self._points, cols)[None] - cells.pick(self._points, rows)[:, None]
         periods = [L if wraps else np.inf for L, wraps in zip(self.lengths, self.periodic, strict=True)]
         return cells.nearest_image(delta, np.array(periods))
 
     def distances(self, rows: cells.Rows = None, cols: cells.Rows = None) -> Float[np.ndarray, "row col"]:
-        """|displacement| on a plane, R atan2(|p x q|, p.q) on a sphere, in `distance_units`; blocks as above.
-
-        Raises `InputError` on a plane whose axes have different units.
-        """
+        """|displacement| on a plane, R atan2(|p x q|, p.q) on a sphere, in `distance_units`; blocks as above."""
         if self.radius is not None:
-            return self.radius * cells.angles(
-                cells.pick(self.positions, rows), cells.pick(self.positions, cols)
-            )
-        self._common_unit()
+            p, q = (cells.pick(self.positions, which) for which in (rows, cols))
+            return self.radius * cells.angles(p, q)
+        self.distance_units  # noqa: B018 - refuses axes whose lengths cannot be compared
         return np.sqrt((self.displacements(rows, cols) ** 2).sum(axis=-1))
 
     def padding(self, patch: Sequence[int]) -> tuple[int, ...]:
@@ -252,7 +259,8 @@ class Grid:
         self.padding(patch)
         merged = [cells.merge(c, b, p) for (_, c, b, _), p in zip(self._axes, patch, strict=True)]
         centers, bounds = zip(*merged, strict=True)
-        return Grid(self.names, centers, bounds, self.periodic, self.units, self.radius)
+        mesh = None if self.mesh is None else self.mesh.coarsen(patch)
+        return Grid(self.names, centers, bounds, self.periodic, self.units, self.radius, mesh)
 
     def ghost(self, axis: int, width: int, condition: str = "open") -> cells.Ghosts:
         """u[padded] = sign * u[index] along `axis`, `width` cells added at each end: (n + 2 width) of both.
@@ -263,38 +271,28 @@ class Grid:
         return cells.ghost(self.shape[axis], width, self.periodic[axis], condition)
 
     def coords(self) -> dict[str, Coordinate]:
-        """name -> (dimensions, values, CF attributes) for `xarray.Dataset(coords=...)`.
-
-        Bounds go along where `from_dataset` could not know them. CF has no word for a periodic plane axis:
-        the attribute `periodic` is ours.
-        """
-        found: dict[str, Coordinate] = {}
-        for (name, c, b, wraps), units, axis in zip(self._axes, self.units, "ZYX"[-self.ndim :], strict=True):
-            ours = {"standard_name": name} if self.is_sphere else {"periodic": str(wraps).lower()}
-            found[name] = ((name,), c, {**ours, "units": units, "axis": axis})
-            if not cells.implied(c, b, name if self.is_sphere else "", wraps):
-                found[name][2]["bounds"] = f"{name}_bounds"
-                found[f"{name}_bounds"] = ((name, "bounds"), np.stack([b[:-1], b[1:]], axis=-1), {})
-        return found
+        """name -> (dimensions, values, CF attributes) for `xarray.Dataset(coords=...)`."""
+        if self.mesh is not None:
+            return self.mesh.coords(self.names)
+        return coordinates.coords(self._axes, self.units, self.is_sphere)
 
     def describe(self) -> str:
         """One line for people: sizes, extents, units, periodic axes, metric."""
-        sizes = " x ".join(f"{n} {name}" for n, name in zip(self.shape, self.names, strict=True))
-        spans = (f"{b[0]:.6g}..{b[-1]:.6g} {u}" for b, u in zip(self.bounds, self.units, strict=True))
-        wraps = " and ".join(name for name, _, _, periodic in self._axes if periodic)
-        metric = "plane" if self.radius is None else f"sphere of radius {self.radius:g} km"
-        return f"{sizes} ({', '.join(spans)}), {f'periodic in {wraps}' if wraps else 'bounded'}, {metric}"
+        where = coordinates.extents(self._axes, self.units) if self.mesh is None else self.mesh.spans()
+        return coordinates.described(self._axes, where, self.radius, self.mesh is not None)
 
     def _structure(self) -> tuple:
-        return self.names, self.shape, self.periodic, self.units, self.radius and round(self.radius, 3)
+        radius = self.radius and round(self.radius, 3)
+        return self.names, self.shape, self.periodic, self.units, radius, self.mesh is None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Grid):
             return NotImplemented
-        return self._structure() == other._structure() and all(
-            max(np.abs(c - c2).max(), np.abs(b - b2).max()) <= cells.tolerance(b)
-            for (_, c, b, _), (_, c2, b2, _) in zip(self._axes, other._axes, strict=True)
-        )
+        if self._structure() != other._structure():
+            return False
+        if self.mesh is not None and other.mesh is not None:
+            return self.mesh.agrees(other.mesh)
+        return coordinates.agree(self._axes, other._axes)
 
     def __hash__(self) -> int:
         return hash(self._structure())

@@ -51,6 +51,7 @@ def sources(
     offsets: Int[np.ndarray, "K ndim"], grid: Grid, boundary: str | Sequence[str]
 ) -> tuple[Int[np.ndarray, "K cells"], Float[np.ndarray, "K cells"]]:
     """For each offset, the flat cell that every cell reads, and the sign it gets behind a wall."""
+    grid.require_axes()
     conditions = (boundary,) * grid.ndim if isinstance(boundary, str) else tuple(boundary)
     reach = np.abs(offsets).max(axis=0)
     ghosts = [grid.ghost(a, int(reach[a]), conditions[a]) for a in range(grid.ndim)]

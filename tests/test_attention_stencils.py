@@ -57,7 +57,8 @@ def test_stencils_are_for_periodic_planes_and_zonal_ones_for_the_sphere(rng: np.
     ):
         attention.attention_stencil(uniform(Grid.latlon(3, 4)), Grid.latlon(3, 4))
     with pytest.raises(
-        InputError, match=r"expected a sphere whose longitudes close, .*: use attention_stencil"
+        InputError,
+        match=r"expected latitudes and longitudes that close, .*: use radial_lift, which needs no axes",
     ):
         attention.zonal_stencil(uniform(Grid.regular((3, 4))), Grid.regular((3, 4)))
 

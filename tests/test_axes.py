@@ -268,13 +268,6 @@ def test_a_dataset_without_coordinates_is_told_to_add_them():
 
 
 def test_grids_that_come_later_are_refused_by_their_name():
-    flat = (("y", "x"), np.zeros((3, 5)))
-    curved = xr.Dataset({"tos": flat}, coords={"lat": (*flat, LATITUDE), "lon": (*flat, LONGITUDE)})
-    with refusal(
-        "expected latitude along one dimension, got 'lat' along y and x: regrid it to latitude x longitude;"
-        " curvilinear grids are not supported yet"
-    ):
-        find_axes(curved)
     cells = {name: ("cell", np.zeros(5)) for name in ("t", "lat", "lon")}
     with refusal(
         "expected latitude and longitude along two dimensions, got both along 'cell': regrid it to latitude x"
@@ -283,8 +276,8 @@ def test_grids_that_come_later_are_refused_by_their_name():
         find_axes(xr.Dataset(cells))
     tilted = ({"standard_name": "grid_latitude"}, {"standard_name": "grid_longitude"})
     with refusal(
-        "expected true latitude and longitude, got 'rlat' of a rotated pole: regrid it to latitude x"
-        " longitude; rotated grids are not supported yet"
+        "expected true latitude and longitude, got 'rlat' of a rotated pole: add them as coordinates along both"
+        " dimensions, with standard_name latitude and longitude"
     ):
         find_axes(lonlat([0.0, 1.0], [0.0, 1.0], ("rlat", "rlon"), tilted))
 

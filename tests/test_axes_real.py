@@ -30,9 +30,6 @@ REAL = {
     "awkward/geocat_tamu_sst_edges.nc": ((64, 180), True, (-61.01, 59.9899)),
 }
 REFUSED = {
-    "awkward/nemo_1m_2015-01_grid-T.nc": "curvilinear",
-    "awkward/regcm_pre_curvilinear_time0.nc": "curvilinear",
-    "awkward/pyferret_non_COARDS.nc": "curvilinear",
     "awkward/rotated_pole.nc": "rotated",
     "awkward/geocat_camse_unstructured.nc": "unstructured",
     "awkward/pyferret_bad_taxis.nc": "a number at each point",

@@ -14,13 +14,16 @@ import gridvit
 ROOT = Path(gridvit.__file__).parent
 
 # A room is a module or a folder of gridvit; it may import itself and the rooms listed here.
-VALUES = {"errors", "axes", "cells", "grid"}
+VALUES = {"errors", "axes", "cells", "coordinates", "curvilinear", "mesh", "grid"}
 OPERATORS = VALUES | {"moments", "lattice", "stencil", "rollout"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
-    "axes": {"errors", "cells"},
     "cells": {"errors"},
-    "grid": {"errors", "axes", "cells"},
+    "coordinates": {"cells"},
+    "mesh": {"errors", "cells", "coordinates"},
+    "curvilinear": {"errors"},
+    "axes": {"errors", "cells", "curvilinear"},
+    "grid": {"errors", "axes", "cells", "coordinates", "mesh"},
     "moments": {"errors"},
     "lattice": {"errors", "grid"},
     "stencil": {"errors", "grid", "moments", "lattice"},

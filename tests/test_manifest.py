@@ -58,6 +58,9 @@ CHOICE: dict[str, tuple[str, dict[str, Any], str]] = {
         # a season of 31, 30 and 31 days has its middles 30.5 days apart: a fixed step where it is one
         for season, step in {"DJF": "1 month", "MAM": "30.5 d", "JJA": "1 month", "SON": "30.5 d"}.items()
     },
+    "awkward/regcm_pre_curvilinear_time0.nc": (
+        "got 0 at index 1, which is repeated: choose irregular: frames", {"irregular": "frames"}, "1 frame",
+    ),
     "awkward/geocat_hgt_months_since.nc": (
         "1 month before 1958-02-01.* choose irregular: longest", {"irregular": "longest"}, "12 months",
     ),
@@ -86,17 +89,16 @@ REFUSED = {
     f"{ERSST}/*.nc": "'360_day' in .*200710.nc and 'standard' in .*200801.nc: choose .* calendar: standard",
     "enso/nino34_reyn_smith_oiv2_1982-2015.nc": "at least one space dimension, got no dimension but time",
     "enso/soi_darwin_1866-2013.nc": "at least one space dimension, got no dimension but time",
-    "awkward/nemo_1m_2015-01_grid-T.nc": "curvilinear grids are not supported yet",
-    "awkward/rotated_pole.nc": "rotated grids are not supported yet",
+    "awkward/nemo_1m_2015-01_grid-T.nc": ONE_TIME,
+    "awkward/rotated_pole.nc": "'grid_latitude' of a rotated pole: add them as coordinates",
     "awkward/geocat_tamu_sst_edges.nc": ONE_TIME,
     "awkward/geocat_camse_unstructured.nc": "unstructured grids are not supported yet",
-    "awkward/cfgrib_lambert_grid.grib": "curvilinear grids are not supported yet",
+    "awkward/cfgrib_lambert_grid.grib": "a time axis, got dimensions y, x",
     "awkward/cfgrib_hpa_and_pa.grib": "isobaricInhPa, isobaricInPa in .*: choose one with group: isobaricInhPa",
     "awkward/cfgrib_era5-levels-corrupted.grib": "message 1 of .*, which is truncated: download it again",
-    "awkward/pyferret_non_COARDS.nc": "curvilinear grids are not supported yet",
+    "awkward/pyferret_non_COARDS.nc": ONE_TIME,
     "awkward/pyferret_bad_taxis.nc": r"got 9.96921e\+36: repair the coordinate",
     "awkward/mozaic_hgroups.nc": "got none in the 7 groups of .*: give a file of gridded fields",
-    "awkward/regcm_pre_curvilinear_time0.nc": "curvilinear grids are not supported yet",
     "awkward/stars_sic_daily_sample.zarr.zip": ONE_TIME,
     "pde/pyro2_dam_x_0081.h5": ONE_TIME,
     "pde/pyro2_gaussian_0164.h5": ONE_TIME,
@@ -137,8 +139,8 @@ def comes_back(name: str, choice: dict[str, Any]) -> None:
         for variable in layout.dims:
             assert restored[variable].dims == ds[variable].dims
             np.testing.assert_array_equal(restored[variable], ds[variable])
-            for dim in set(ds[variable].dims) & set(ds.coords):
-                np.testing.assert_array_equal(restored[dim], ds[dim])
+            for name in set(restored.coords) | set(ds[variable].dims) & set(ds.coords):
+                np.testing.assert_array_equal(restored[name], ds[name])
 
 
 @pytest.mark.parametrize("name", USABLE)

@@ -88,8 +88,7 @@ def test_two_variables_on_a_gaussian_grid(
     [
         ("awkward/geocat_camse_unstructured.nc", "unstructured grids are not supported yet"),
         ("awkward/pyferret_bad_taxis.nc", "got 9.96921e+36: repair the coordinate"),
-        ("awkward/nemo_1m_2015-01_grid-T.nc", "not supported yet"),
-        ("awkward/rotated_pole.nc", "rotated grids are not supported yet"),
+        ("awkward/rotated_pole.nc", "got 'grid_latitude' of a rotated pole: add them as coordinates"),
         ("enso/soi_darwin_1866-2013.nc", "expected a coordinate along at least one space dimension"),
     ],
 )

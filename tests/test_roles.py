@@ -194,3 +194,20 @@ def test_roles_are_options() -> None:
     )  # fmt: skip
     with pytest.raises(InputError, match="expected data.history of at least 1, got 0: correct it"):
         parse(DataConfig, ["--history", "0"])
+
+
+def test_an_index_on_a_curvilinear_grid_is_boxed_by_true_positions() -> None:
+    rows, columns = np.meshgrid(np.arange(5.0), np.arange(7.0), indexing="ij")
+    lat, lon = 40 + rows + 0.3 * columns, (355 + columns + 0.2 * rows) % 360
+    u = RNG.normal(size=(4, 5, 7)).astype(np.float32)
+    ds = xr.Dataset(
+        {"u": (("time", "y", "x"), u)},
+        {"time": np.arange(4.0), "lat": (("y", "x"), lat, {"units": "degrees_north"}),
+         "lon": (("y", "x"), lon, {"units": "degrees_east"})},
+    )  # fmt: skip
+    region = {"latitude": (42, 44), "longitude": (-3, 2)}
+    fields = load(ds, DataConfig(indices={"i": Index("u", region)}, predictors=("u",)))
+    inside = (lat >= 42) & (lat <= 44) & ((lon >= 357) | (lon <= 2))
+    areas = fields.grid.areas * inside
+    assert 0 < inside.sum() < 35
+    np.testing.assert_allclose(fields.values[0, :, 0, 0, 0], (u * areas).sum((1, 2)) / areas.sum(), rtol=1e-5)

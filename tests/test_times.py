@@ -124,6 +124,7 @@ def test_epoch_seconds_by_hand() -> None:
             dates("2001-01-01", "2001-01-02", "2001-01-02"),
             "times that ascend along 'time', got 2001-01-02T00:00:00 at index 2, which is repeated: sort",
         ),
+        (np.zeros(3), "got 0 at index 1, which is repeated: choose irregular: frames, which counts them"),
         (
             dates("2001-01-02", "2001-01-01", "2001-01-03"),
             "got 2001-01-01T00:00:00 at index 1, which is earlier than the step before it: sort the file",

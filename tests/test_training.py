@@ -127,6 +127,6 @@ def test_it_learns(fields: Fields, tmp_path: Path) -> None:
 def test_shift_along_a_wall_is_refused(fields: Fields) -> None:
     config = replace(CONFIG, training=replace(CONFIG.training, shift=("z",)))
     with pytest.raises(
-        InputError, match=r"expected training.shift along periodic axes \(x\), got 'z': leave it out"
+        InputError, match=r"expected training.shift along straight periodic axes \(x\), got 'z': leave it out"
     ):
         plan(config, fields)

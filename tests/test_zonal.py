@@ -149,6 +149,6 @@ def test_one_variable_of_a_system_is_read() -> None:
 def test_planes_are_refused() -> None:
     step = Persistence(Grid.regular((5, 5)), 1.0, ("u",))
     with pytest.raises(
-        InputError, match=r"expected a sphere whose longitudes close, .*: use compare on a plane"
+        InputError, match=r"expected latitudes and longitudes that close, .*: use compare on a plane"
     ):
         sphere_rows(step, torch.zeros(1, 1, 5, 5), [0])

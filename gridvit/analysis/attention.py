@@ -146,10 +146,9 @@ def zonal_stencil(weights: Weights, grid: Grid) -> xr.DataArray:
     Returns:
         ``(layer, head, latitude, key_latitude, dlon)``; each query latitude sums to one; ``dlon`` in degrees.
     """
-    if not grid.is_sphere or not grid.periodic[1]:
-        raise InputError(
-            "a sphere whose longitudes close", grid.describe(), "use attention_stencil on a plane"
-        )
+    if not grid.is_latlon or not grid.periodic[1]:
+        got = grid.describe()
+        raise InputError("latitudes and longitudes that close", got, "use radial_lift, which needs no axes")
     kept, _ = _placed(weights, grid, 0)
     n_lat, n_lon = grid.shape
     box = kept.mean(axis=0).reshape(*weights.shape[-4:-2], n_lat, n_lon, n_lat, n_lon)
@@ -207,7 +206,7 @@ def received_attention(weights: Weights, grid: Grid) -> xr.DataArray:
     areas = _areas(grid, None)[0]
     received = areas @ kept.mean(axis=0) / areas
     table = _table(received.reshape(*received.shape[:-1], *grid.shape), "attention received", "1", grid.names)
-    coords = {name: c for name, c in grid.coords().items() if name in grid.names}
+    coords = {name: c for name, c in grid.coords().items() if {*c[0]} <= {*grid.names}}
     return table.assign_coords(coords).rename("received_attention")
 
 

@@ -48,8 +48,12 @@ def probe(
 
     For a nonlinear step the stencil depends on the state: average its moments over states rather than its
     weights, which moving features blur.
+
+    Raises:
+        InputError: a state or cells that do not fit the step; a curvilinear mesh, whose offsets have no direction.
     """
     check_state(step, state)
+    step.grid.require_axes()
     cells = _checked_cells(step.grid, at)
     rows = _jacobian_rows(step, state.detach().double(), cells, context)
     offsets, weights = _about_each_cell(step.grid, rows, cells)

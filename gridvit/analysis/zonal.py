@@ -58,11 +58,11 @@ def sphere_rows(
         Wavenumbers run from 1 to 12, or as far as they stay below half the number of longitudes.
 
     Raises:
-        InputError: a plane, or a grid whose longitudes do not close.
+        InputError: a plane, a curvilinear mesh, or a grid whose longitudes do not close.
     """
     grid = step.grid
-    if grid.radius is None or not grid.periodic[1]:
-        raise InputError("a sphere whose longitudes close", grid.describe(), "use compare on a plane")
+    if not grid.is_latlon or not grid.periodic[1]:
+        raise InputError("latitudes and longitudes that close", grid.describe(), "use compare on a plane")
     rows = np.array([np.abs(grid.centers[0] - latitude).argmin() for latitude in latitudes])
     columns = _columns(grid.shape[1], longitudes)
     cells = np.stack(np.meshgrid(rows, columns, indexing="ij"), axis=-1).reshape(-1, 2)

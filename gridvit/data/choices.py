@@ -13,7 +13,7 @@ from gridvit.axes import find_axes
 from gridvit.config import DataConfig
 from gridvit.data.calendars import month_starts, regular_stretch
 from gridvit.data.sources import open_dataset
-from gridvit.data.standard import shown
+from gridvit.data.standard import narrowed, shown
 from gridvit.data.times import canonical, epoch_seconds
 from gridvit.errors import InputError
 
@@ -104,7 +104,7 @@ def named(ds: xr.Dataset, variables: Sequence[str]) -> tuple[str, ...]:
 
 def _timed(ds: xr.Dataset, data: DataConfig) -> xr.Dataset:
     """Uneven times made even in the way that ``data.irregular`` states."""
-    axes = find_axes(ds[[n for n in data.variables if n in ds.data_vars]] if data.variables else ds)
+    axes = find_axes(narrowed(ds, tuple(n for n in data.variables if n in ds.data_vars)))
     if axes.time is None or axes.time_coordinate is None:
         return ds
     name, dim = axes.time_coordinate, axes.time

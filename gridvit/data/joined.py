@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import xarray as xr
@@ -88,11 +88,18 @@ def _refuse_other(first: xr.Dataset, base: str, ds: xr.Dataset, name: str, time:
         if same and dim in first.coords and dim in ds.coords and first[dim].dtype.kind in "fiu":
             same = bool(np.allclose(first[dim].values, ds[dim].values, rtol=1e-6, atol=1e-6))
         if not same:
-            raise InputError(
-                f"the grid of {base} in each file",
-                f"{name}, which differs along {str(dim)!r}",
-                "leave it out",
-            )
+            _refuse_grid(base, name, f"along {str(dim)!r}")
+    axes = find_axes(first)
+    for place in axes.coordinates if axes.kind == "curvilinear" else ():
+        if place not in ds.variables:
+            _refuse_grid(base, name, f"in {place!r}")
+        mine, other = (each[place].isel({time: 0}, missing_dims="ignore").values for each in (first, ds))
+        if mine.shape != other.shape or not np.allclose(mine, other, rtol=1e-6, atol=1e-6):
+            _refuse_grid(base, name, f"in {place!r}")
+
+
+def _refuse_grid(base: str, name: str, where: str) -> NoReturn:
+    raise InputError(f"the grid of {base} in each file", f"{name}, which differs {where}", "leave it out")
 
 
 def _calendar(times: np.ndarray) -> str:

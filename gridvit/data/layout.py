@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gridvit.grid import SPHERE_NAMES
+from gridvit.mesh import packed, unpacked
+
 TRAJECTORIES = ("sample", "samples", "trajectory")
 
 
@@ -35,7 +38,7 @@ class Axis:
     """One space axis of the file: file cell j is internal cell ``source[j]``.
 
     name:       dimension in the file; ``inside`` is its name in the Grid.
-    coordinate: the variable that holds its values; None where the file has none.
+    coordinate: the variable that holds its values; empty where the file has none.
     values:     as stored in the file (n), of NumPy type ``dtype``; a repeated end is among them.
     """
 
@@ -59,9 +62,40 @@ class Axis:
             str(values.dtype), tuple(source.tolist()), plain(coordinate.attrs),
         )  # fmt: skip
 
+    @classmethod
+    def bare(cls, name: str, size: int) -> Axis:
+        """A dimension without coordinate."""
+        return cls(name, name, "", (), "", tuple(range(size)))
+
     def coords(self) -> dict[Hashable, tuple[str, np.ndarray, dict[str, Any]]]:
         """The coordinate as it stood in the file."""
+        if not self.coordinate:
+            return {}
         return {self.coordinate: (self.name, np.array(self.values, dtype=self.dtype), dict(self.attrs))}
+
+
+@dataclass(frozen=True)
+class Position:
+    """Latitude or longitude along both space dimensions, as it stood in the file; values as ``packed`` text."""
+
+    name: str
+    dims: tuple[str, ...]
+    values: str
+    dtype: str
+    shape: tuple[int, ...]
+    attrs: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, array: xr.DataArray, dims: tuple[str, ...]) -> Position:
+        """The coordinate along ``dims``; the first of those that the file repeats at each time."""
+        held = array.isel({dim: 0 for dim in array.dims if dim not in dims})
+        along = tuple(map(str, held.dims))
+        values = packed(held.values)
+        return cls(str(array.name), along, values, str(held.dtype), held.shape, plain(array.attrs))
+
+    def variable(self) -> xr.Variable:
+        """The inverse of ``of``."""
+        return xr.Variable(self.dims, unpacked(self.values, self.dtype, self.shape), dict(self.attrs))
 
 
 @dataclass(frozen=True)
@@ -111,6 +145,7 @@ class Layout:
     sample:    the file's name of the sample dimension, None where there is none.
     dims:      the file's order of dimensions of each variable.
     squeezed:  the dimensions of size one that were dropped.
+    mesh:      latitude and longitude of a curvilinear mesh.
     """
 
     axes: tuple[Axis, ...]
@@ -119,6 +154,7 @@ class Layout:
     sample: str | None
     dims: dict[str, tuple[str, ...]]
     squeezed: tuple[Squeezed, ...] = ()
+    mesh: tuple[Position, ...] = ()
 
     @property
     def members(self) -> bool:
@@ -133,13 +169,16 @@ class Layout:
         space are kept.
         """
         axes = [axis for axis in self.axes if axis.inside in ds.dims]
+        mesh = self.mesh if axes else ()
         picks = {axis.inside: list(axis.source) for axis in axes}
         grid_coords = [name for axis in axes for name in (axis.inside, f"{axis.inside}_bounds")]
+        grid_coords += SPHERE_NAMES if mesh else ()
         ds = ds.drop_vars(grid_coords, errors="ignore").isel(picks)
         ds = ds.rename_dims({axis.inside: axis.name for axis in axes if axis.inside != axis.name})
         for inside, name, coordinate in self._leading():
             ds = _renamed(ds, inside, name, coordinate)
         ds = ds.assign_coords({name: entry for axis in axes for name, entry in axis.coords().items()})
+        ds = ds.assign_coords({position.name: position.variable() for position in mesh})
         return ds.assign({name: self._ordered(ds[name]) for name in ds.data_vars})
 
     def _leading(self) -> list[tuple[str, str, str]]:
@@ -170,4 +209,9 @@ class Layout:
         )
         dims = {name: tuple(order) for name, order in fields["dims"].items()}
         squeezed = tuple(Squeezed(**entry) for entry in fields["squeezed"])
-        return cls(tuple(axes), fields["time"], fields["time_coordinate"], fields["sample"], dims, squeezed)
+        mesh = tuple(
+            Position(**{**entry, "dims": tuple(entry["dims"]), "shape": tuple(entry["shape"])})
+            for entry in fields.get("mesh", ())
+        )
+        time, coordinate, sample = (fields[key] for key in ("time", "time_coordinate", "sample"))
+        return cls(tuple(axes), time, coordinate, sample, dims, squeezed, mesh)

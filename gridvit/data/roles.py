@@ -147,25 +147,19 @@ def _index(array: xr.DataArray, grid: Grid, layout: Layout, index: Variable) -> 
 
 def _box(grid: Grid, layout: Layout, index: Variable) -> Float[np.ndarray, "*space"]:
     inside = np.ones(grid.shape)
-    known = {axis.name: axis.inside for axis in layout.axes} | {name: name for name in grid.names}
+    places = _places(grid)
+    inner = {axis.name: axis.inside for axis in layout.axes}
     for name, first, last in index.region:
-        if name not in known:
+        axis = inner.get(name, name)
+        if axis not in places:
             raise InputError(
-                f"a region along {', '.join(grid.names)} for the index {index.name!r}",
-                repr(name),
-                "correct it",
+                f"a region along {', '.join(places)} for the index {index.name!r}", repr(name), "correct it"
             )
-        axis = grid.names.index(known[name])
-        centers = grid.centers[axis]
-        if grid.is_sphere and axis == 1:
-            within = (centers - first) % 360.0 <= (
-                last - first if last - first == 360 else (last - first) % 360
-            )
+        if axis == "longitude":
+            span = 360 if last - first == 360 else (last - first) % 360
+            inside = inside * ((places[axis] - first) % 360.0 <= span)
         else:
-            within = (first <= centers) & (centers <= last)
-        shape = [1] * grid.ndim
-        shape[axis] = -1
-        inside = inside * within.reshape(shape)
+            inside = inside * ((first <= places[axis]) & (places[axis] <= last))
     if not inside.any():
         raise InputError(
             f"cells inside the region of the index {index.name!r}",
@@ -173,6 +167,14 @@ def _box(grid: Grid, layout: Layout, index: Variable) -> Float[np.ndarray, "*spa
             "make it larger",
         )
     return inside
+
+
+def _places(grid: Grid) -> dict[str, np.ndarray]:
+    """The coordinates of the cells along each axis, or latitude and longitude of a mesh, to broadcast over space."""
+    lines = np.meshgrid(*grid.centers, indexing="ij", sparse=True)
+    places = dict(zip(grid.names, lines, strict=True))
+    mesh = grid.mesh
+    return places if mesh is None else places | {"latitude": mesh.latitude, "longitude": mesh.longitude}
 
 
 def _shown(index: Variable) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from gridvit import curvilinear
 from gridvit.axes import Axes, Stated, find_axes
-from gridvit.data.layout import Axis, Layout, Squeezed, independent
+from gridvit.data.layout import Axis, Layout, Position, Squeezed, independent
 from gridvit.data.seam import repeated, warn_torn
 from gridvit.errors import InputError
 from gridvit.grid import Grid
@@ -39,7 +40,7 @@ def standardise(
         InputError: no time axis, axes that cannot be told, an unknown variable, one that is not on the grid
             or does not move in time, one with a further dimension of more than one entry.
     """
-    ds = _selected(ds, tuple(variables or ()))
+    ds = narrowed(ds, tuple(variables or ()))
     stated = _by_dimension(periodic, find_axes(ds)) if periodic else None
     axes = find_axes(ds, stated)
     if axes.time is None:
@@ -84,8 +85,8 @@ def _along(coordinate: xr.DataArray, dim: str) -> xr.Variable:
     return xr.Variable((dim,), coordinate.values, coordinate.attrs, encoding)
 
 
-def _selected(ds: xr.Dataset, variables: tuple[str, ...]) -> xr.Dataset:
-    """The named variables with the cell bounds of their coordinates; axes of others cannot disturb."""
+def narrowed(ds: xr.Dataset, variables: tuple[str, ...]) -> xr.Dataset:
+    """The named variables with their positions and the bounds of these; axes of others cannot disturb."""
     if not variables:
         return ds
     offered = [str(n) for n, v in ds.data_vars.items() if v.ndim > 1 and v.dtype.kind in "fiu"]
@@ -93,7 +94,10 @@ def _selected(ds: xr.Dataset, variables: tuple[str, ...]) -> xr.Dataset:
         if name not in ds.data_vars:
             _refuse_unknown(name, offered)
     chosen = ds[list(dict.fromkeys(variables))]
-    bounds = [c.attrs.get("bounds", c.encoding.get("bounds")) for c in chosen.coords.values()]
+    dims = [str(dim) for dim in chosen.dims]
+    places = [n for role in curvilinear.NAMES for n in curvilinear.candidates(ds, role, dims, None)]
+    chosen = chosen.assign({name: ds[name] for name in places if name not in chosen.variables})
+    bounds = [v.attrs.get("bounds", v.encoding.get("bounds")) for v in chosen.variables.values()]
     return chosen.assign({b: ds[b] for b in bounds if b in ds.variables})
 
 
@@ -153,14 +157,22 @@ def _layout(ds: xr.Dataset, names: list[str], axes: Axes, grid: Grid, sample: st
     """What ``restore`` needs."""
     dims = {name: tuple(map(str, ds[name].dims)) for name in names}
     order = axes.order(ds)
+    bent = axes.kind == "curvilinear"
+    lines = [_line(ds, dim) for dim in axes.space] if bent else axes.coordinates
     found = (
-        Axis.of(ds[coordinate], name, order[dim])
-        for dim, coordinate, name in zip(axes.space, axes.coordinates, grid.names, strict=True)
+        Axis.of(ds[line], name, order[dim]) if line else Axis.bare(dim, ds.sizes[dim])
+        for dim, line, name in zip(axes.space, lines, grid.names, strict=True)
     )
     known = {axes.time, sample, *axes.space}
     extra = dict.fromkeys(d for each in dims.values() for d in each if d not in known)
     squeezed = tuple(Squeezed.of(ds, dim) for dim in extra)
-    return Layout(tuple(found), str(axes.time), str(axes.time_coordinate), sample, dims, squeezed)
+    mesh = tuple(Position.of(ds[name], axes.space) for name in axes.coordinates if bent)
+    return Layout(tuple(found), str(axes.time), str(axes.time_coordinate), sample, dims, squeezed, mesh)
+
+
+def _line(ds: xr.Dataset, dim: str) -> str:
+    """The numbers along a dimension of a curvilinear mesh, where the file has any."""
+    return dim if dim in ds.coords and ds[dim].ndim == 1 and ds[dim].dtype.kind in "fiu" else ""
 
 
 def _first(held: xr.Dataset | xr.DataArray, dim: str) -> str:

@@ -161,10 +161,11 @@ def _refuse_unordered(times: np.ndarray, steps: np.ndarray, name: str) -> None:
     if bad.size:
         first = bad[0] + 1
         what = "is repeated" if steps[bad[0]] == 0 else "is earlier than the step before it"
+        sort = "sort the file by time and drop repeated steps"
         raise InputError(
             f"times that ascend along {name!r}",
             f"{_show(times[first])} at index {first}, which {what}",
-            "sort the file by time and drop repeated steps",
+            sort if np.any(steps) else "choose irregular: frames, which counts them",
         )
 
 

@@ -280,12 +280,11 @@ def signed_length(curvature: Float[Tensor, "head"]) -> Float[Tensor, "head"]:
 
 
 def nearest_distance(grid: Grid) -> float:
-    """Distance between neighbouring tokens: the largest cell width, in ``grid.distance_units``.
-
-    On the sphere the largest width is that at the equator; near the poles tokens are closer in longitude.
-    """
-    widths = [float((bounds[1:] - bounds[:-1]).max()) for bounds in grid.bounds]
-    return max(widths) if grid.radius is None else math.radians(max(widths)) * grid.radius
+    """Distance between neighbouring tokens: the largest cell width, on a mesh the square root of the largest area."""
+    if grid.mesh is not None:
+        return float(grid.areas.max()) ** 0.5
+    width = max(float((bounds[1:] - bounds[:-1]).max()) for bounds in grid.bounds)
+    return width if grid.radius is None else math.radians(width) * grid.radius
 
 
 def make_bias(kind: str, grid: Grid, heads: int, harmonics: int, gaps: bool = False) -> Bias:

@@ -54,7 +54,7 @@ def features(
 
 def coordinates(grid: Grid) -> tuple[Float[Tensor, "*space"], Float[Tensor, "*space"]]:
     """Latitude and longitude of every cell in radians, from its position on the sphere."""
-    x, y, z = torch.tensor(grid.positions / grid.radius).reshape(*grid.shape, 3).unbind(-1)
+    x, y, z = torch.tensor(grid.positions).reshape(*grid.shape, 3).unbind(-1)
     return torch.atan2(z, torch.hypot(x, y)), torch.atan2(y, x)
 
 

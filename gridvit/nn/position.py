@@ -16,8 +16,9 @@ COSINES = 6
 def bounded_features(grid: Grid) -> Float[Tensor, "token feature"]:
     """cos(m pi s), m = 1..6, of the relative coordinate s in (0, 1) along each bounded axis.
 
-    The cosines are the smooth functions of an interval; on latitude they are the zonal harmonics' cos(m theta).
-    Periodic axes give none: along them position enters by distance alone, which keeps the shift symmetry.
+    The cosines are the smooth functions of an interval; on latitude they are the zonal harmonics' cos(m theta). On a
+    curvilinear mesh s counts cells. Periodic axes give none: along them position enters by distance
+    alone, which keeps the shift symmetry.
     """
     features = []
     for axis in range(grid.ndim):
@@ -39,7 +40,7 @@ def rim(grid: Grid, width: int) -> Bool[np.ndarray, "*space"]:
     near = np.zeros(grid.shape, dtype=bool)
     for axis in range(grid.ndim):
         low, high = grid.bounds[axis][0], grid.bounds[axis][-1]
-        polar = grid.is_sphere and axis == 0
+        polar = grid.is_latlon and axis == 0
         lines = np.moveaxis(near, axis, 0)
         if not grid.periodic[axis] and not (polar and np.isclose(low, -90)):
             lines[:width] = True

@@ -62,9 +62,11 @@ def pad(
     Nonlinear terms are formed on padded fields, since the ghost of a square is not the square's own ghost.
 
     Raises:
-        InputError: the field is not on the grid, or the number of conditions is not that of the axes.
+        InputError: the field is not on the grid, the number of conditions is not that of the axes, or the grid
+            is a curvilinear mesh.
     """
     check_space(u, grid)
+    grid.require_axes()
     for axis, (cells, condition) in enumerate(zip(width, _conditions(boundary, grid), strict=True)):
         if cells:
             index, sign = grid.ghost(axis, cells, condition)

@@ -53,18 +53,27 @@ def analyse(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.D
     grid, double = forecaster.grid, forecaster.step.double()
     if not channels.prognostic:
         log.info("left out the Jacobian: no variable is predicted from its own past")
-    elif grid.is_sphere and grid.periodic[1]:
+    elif grid.is_latlon and grid.periodic[1]:
         found.append(sphere_rows(double, states.double(), inside(LATITUDES, grid), context=context))
         log.info("measured the Jacobian")
     elif not grid.is_sphere and all(grid.periodic):
         found += scheme(double, states.double(), context, test, config)
         log.info("measured the Jacobian")
+    else:
+        log.info("left out the Jacobian: %s", unmeasured(grid))
     analysis = xr.merge(found, join="exact", combine_attrs="drop_conflicts")
     analysis.attrs["variable"] = test.names[0]
     if solvers(test, config.data.stride, channels.pace):
         analysis.attrs["generating_scheme"] = maker_name(test.attrs)
     folder.write(analysis, "analysis.nc")
     return analysis
+
+
+def unmeasured(grid: Grid) -> str:
+    """Why a grid's Jacobian is left alone."""
+    if grid.mesh is not None:
+        return "on a curvilinear mesh an offset in cells has no one direction and length"
+    return f"it needs a plane periodic along every axis or a whole globe, and this is {grid.describe()}"
 
 
 def some_states(step: ModelStep, fields: Fields, count: int) -> tuple[torch.Tensor, Context]:

@@ -12,6 +12,7 @@ from gridvit.config import DataConfig, RunConfig
 from gridvit.data.fields import Fields, load
 from gridvit.data.normalise import compute
 from gridvit.errors import InputError
+from gridvit.grid import Grid
 
 CHOICES = ("files", "group", "variables", "predictors", "diagnostics", "forcings", "statics", "static_file", "indices",
            "vectors", "history", "leads", "boundary", "periodic", "select", "stack", "members", "irregular", "calendar",
@@ -54,7 +55,7 @@ def check(
         "choices": _chosen(options),
         "grid": {
             "description": fields.grid.describe(),
-            "kind": "sphere" if fields.grid.is_sphere else "plane",
+            "kind": kind(fields.grid),
             "axes": [_axis(fields, axis) for axis in range(fields.grid.ndim)],
         },
         "time": {
@@ -68,6 +69,13 @@ def check(
         "statics": [v.name for v in fields.statics],
     }
     return found if config is None else {**found, "estimate": estimate(replace(config, data=options), fields)}
+
+
+def kind(grid: Grid) -> str:
+    """What the axes are: "sphere" for latitude and longitude, "curvilinear", or "plane"."""
+    if grid.mesh is not None:
+        return "curvilinear"
+    return "sphere" if grid.is_latlon else "plane"
 
 
 def refused(path: str, error: InputError) -> dict[str, Any]:
@@ -147,7 +155,7 @@ def _axis(fields: Fields, axis: int) -> dict[str, Any]:
         "cells": n,
         "from": float(grid.centers[axis][0]),
         "to": float(grid.centers[axis][-1]),
-        "units": grid.units[axis],
+        "units": "cells" if grid.mesh is not None else grid.units[axis],
         "periodic": grid.periodic[axis],
         "patches": [p for p in range(1, min(n, 16) + 1) if not grid.periodic[axis] or n % p == 0],
     }

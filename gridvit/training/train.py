@@ -122,12 +122,14 @@ def fit(plan: Plan, folder: Path) -> ModelStep:
 
 
 def refuse_bounded_shift(axes: tuple[str, ...], fields: Fields) -> None:
-    """Rolling along an axis with walls would move one wall's fields to the other."""
-    periodic = [name for name, turns in zip(fields.grid.names, fields.grid.periodic, strict=True) if turns]
+    """Rolling would move the fields of one wall to the other; on a curvilinear mesh no two columns are alike."""
+    grid = fields.grid
+    rolls = [turns and grid.mesh is None for turns in grid.periodic]
+    periodic = [name for name, turns in zip(grid.names, rolls, strict=True) if turns]
     for name in axes:
         if name not in periodic:
             raise InputError(
-                f"training.shift along periodic axes ({', '.join(periodic) or 'none here'})",
+                f"training.shift along straight periodic axes ({', '.join(periodic) or 'none here'})",
                 repr(name),
                 "leave it out",
             )
