@@ -97,13 +97,13 @@ class Initial:
     states:  (S, I, state, *space).
     times:   (I,), the file's own.
     layout:  of the user's Dataset.
-    known:   (S, I, steps + 1, known, *space), or None.
+    known:   what the model is given, or None.
     """
 
     states: Float[np.ndarray, "sample init state *space"]
     times: np.ndarray
     layout: Layout
-    known: Float[np.ndarray, "sample init end known *space"] | None
+    known: Known | None
 
     @property
     def flat(self) -> Float[np.ndarray, "case state *space"]:
@@ -114,11 +114,6 @@ class Initial:
     def seconds(self) -> Float[np.ndarray, "case"]:
         """Times of all states."""
         return np.tile(epoch_seconds(self.times), len(self.states))
-
-    def told(self, part: slice) -> Float[np.ndarray, "case end known *space"]:
-        """What is known for a part of the states."""
-        assert self.known is not None
-        return self.known.reshape(-1, *self.known.shape[2:])[part]
 
 
 @dataclass(frozen=True)
@@ -175,8 +170,7 @@ class Forecaster:
                 f"one step, as {names} is not known beyond the present", str(steps), "give --steps 1"
             )
         initial = self._read(ds, steps, forcings)
-        known = None if initial.known is None else initial.told
-        cases = forecast_array(self.step, initial.flat, initial.seconds, steps, known)
+        cases = forecast_array(self.step, initial.flat, initial.seconds, steps, initial.known)
         values = cases.reshape(*initial.states.shape[:2], *cases.shape[1:])  # (S, I, L, state, *space)
         out, sample = self.dataset(values, initial.times, initial.layout, ds.attrs), initial.layout.sample
         return out.assign_coords({sample: ds[sample]}) if sample in ds.coords else out
@@ -186,7 +180,7 @@ class Forecaster:
     ) -> Float[np.ndarray, "case layer head query key"]:
         """Attention weights at every state in ``ds``, sample by sample, on ``token_grid``."""
         initial = self._read(ds, 1, forcings)
-        known = None if initial.known is None else torch.from_numpy(initial.told(slice(None)))
+        known = None if initial.known is None else torch.from_numpy(initial.known(slice(None)))
         context = Context(torch.from_numpy(initial.seconds), known)
         return self.step.attention_weights(torch.from_numpy(initial.flat), context).numpy()
 
@@ -239,20 +233,20 @@ class Forecaster:
                 f"times in steps of {step}", str(found), "select every so many times of the file"
             )
 
-    def _known(
-        self, ds: xr.Dataset, times: np.ndarray, steps: int
-    ) -> Float[np.ndarray, "sample init end known *space"] | None:
+    def _known(self, ds: xr.Dataset, times: np.ndarray, steps: int) -> Known | None:
         """The known fields at each initial time and at the end of each step from it."""
         places = self.step.channels.known_places
         if not places:
             return None
         wanted = [self.description.variables[n] for n in places]
         values, found, _ = self._values(ds, wanted)
+        self.refuse_new_gaps(values, [v.name for v in wanted])
         step = self.description.model_step
         needed = np.array([[step.after(time, n) for n in range(steps + 1)] for time in times])
         seconds, ends = epoch_seconds(found), epoch_seconds(needed.ravel())
         near = np.abs(seconds[:, None] - ends).argmin(axis=0)
-        late = np.flatnonzero(np.abs(seconds[near] - ends) > 1e-3 * step.seconds)
+        slack = 0.15 if step.months else 1e-3  # the middles and the ends of months wander
+        late = np.flatnonzero(np.abs(seconds[near] - ends) > slack * step.seconds)
         if late.size:
             names = ", ".join(v.name for v in wanted)
             raise InputError(
@@ -260,7 +254,9 @@ class Forecaster:
                 f"none at {needed.ravel()[late[0]]}",
                 "give --forcings FILE that covers the forecast, or take fewer steps",
             )
-        return values[:, near.reshape(needed.shape)]
+        sample, init = np.divmod(np.arange(len(values) * len(times)), len(times))
+        ends = near.reshape(needed.shape)[init]
+        return lambda part: values[sample[part, None], ends[part]]
 
     def refuse_new_gaps(
         self, values: Float[np.ndarray, "sample time variable *space"], names: Sequence[str]

@@ -63,6 +63,10 @@ def test_a_forcing_is_known_in_the_future(tmp_path: Path) -> None:
     np.testing.assert_allclose(at, ds["u"][52], atol=0.35)
     with pytest.raises(InputError, match="expected f at the start and the end of each step, got none at 52"):
         forecaster(start, 1)
+    with pytest.raises(
+        InputError, match=r"expected 'f' without gaps, as in the training part, got 37.5 % missing"
+    ):
+        forecaster(start, 1, ds.assign(f=ds["f"].where(ds["x"] > 2)))
     other = ds.assign(f=ds["f"] + 1)
     assert np.abs(forecaster(start, 1, other)["u"] - found["u"].isel(lead=[0])).max() > 0.1
 
@@ -223,3 +227,21 @@ def test_features_of_time_need_dates(tmp_path: Path) -> None:
     step = Forecaster.load(folder).step
     assert step.network.embed.in_features == (1 + 2) * 4
     assert torch.isfinite(step.increment_std).all()
+
+
+def test_months_of_the_forcing_are_found_though_their_middles_wander(tmp_path: Path) -> None:
+    ds = teleconnected()
+    first = ds["time"].values.astype("datetime64[M]")
+    middle = (
+        first.astype("datetime64[s]")
+        + ((first + 1).astype("datetime64[s]") - first.astype("datetime64[s]")) / 2
+    )
+    ds = ds.assign_coords(time=middle.astype("datetime64[ns]"))
+    data = DataConfig(variables=("rain",), forcings=("sst",))
+    folder = run.train(config(tmp_path, data, 2, TrainingConfig(epochs=1, accelerator="cpu")), ds)
+    found = Forecaster.load(folder)(ds.isel(time=[0]), 3, ds)
+    assert np.isfinite(found["rain"]).all()
+    with pytest.raises(
+        InputError, match="expected sst at the start and the end of each step, got none at 1951-04"
+    ):
+        Forecaster.load(folder)(ds.isel(time=[0]), 3, ds.isel(time=slice(0, 3)))

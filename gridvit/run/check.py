@@ -11,6 +11,7 @@ import numpy as np
 from gridvit.config import DataConfig, RunConfig
 from gridvit.data.fields import Fields, load
 from gridvit.data.normalise import compute
+from gridvit.data.roles import channels
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 
@@ -47,6 +48,7 @@ def check(
         options, path=path, variables=variables or options.variables, periodic=periodic or options.periodic
     )
     fields = load(None, options)
+    channels(fields.variables, fields.statics, options)
     compute(fields, options.leads)
     found = {
         "path": str(path),
