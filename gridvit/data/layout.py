@@ -54,6 +54,11 @@ class Axis:
             str(values.dtype), tuple(source.tolist()), plain(coordinate.attrs),
         )  # fmt: skip
 
+    @property
+    def order(self) -> np.ndarray:
+        """Internal cell i is file cell ``order[i]``; a repeated seam column comes last and is left out."""
+        return np.unique(self.source, return_index=True)[1]
+
     def coords(self) -> dict[Hashable, tuple[str, np.ndarray, dict[str, Any]]]:
         """The coordinate as it stood in the file."""
         return {self.coordinate: (self.name, np.array(self.values, dtype=self.dtype), dict(self.attrs))}
