@@ -92,6 +92,9 @@ class DataConfig:
         calendar: calendar in which to read the dates of files that state different ones.
         stride: one model step is this many file steps.
         split: which part trains, validates and tests.
+        loading: "memory" reads all of it first, "stream" reads it again each epoch within ``buffer``; "auto" streams
+            what takes more than half of the memory that is free.
+        buffer: GiB that streaming may hold at once, for training and for statistics.
     """
 
     path: str = ""
@@ -116,9 +119,13 @@ class DataConfig:
     calendar: Literal["", "standard", "proleptic_gregorian", "noleap", "360_day", "julian"] = ""
     stride: int = 1
     split: Split = field(default_factory=Split)
+    loading: Literal["auto", "memory", "stream"] = "auto"
+    buffer: float | int = 1.0
 
     def __post_init__(self) -> None:
         _require(self, 1, "stride", "history", "leads")
+        if not self.buffer > 0:
+            raise InputError("data.buffer of more than 0 GiB", str(self.buffer), "correct it")
         _require(self, 0, "boundary")
         if not self.leads:
             raise InputError("at least one of data.leads", "none", "leave them out for a lead of one step")

@@ -20,8 +20,12 @@ from gridvit.errors import InputError
 SAME = 1e-6  # of a coordinate's value: float32 and float64 levels are one
 
 
-def open_chosen(data: DataConfig, source: xr.Dataset | str | os.PathLike[str] | None = None) -> xr.Dataset:
+def open_chosen(
+    data: DataConfig, source: xr.Dataset | str | os.PathLike[str] | None = None, direct: bool = False
+) -> xr.Dataset:
     """The dataset that ``data`` names, or ``source`` in its place, with the choices of ``data`` applied.
+
+    ``direct`` as of ``open_dataset``.
 
     Raises:
         InputError: what ``open_dataset`` refuses; a choice that does not fit the file, saying what there is.
@@ -29,7 +33,7 @@ def open_chosen(data: DataConfig, source: xr.Dataset | str | os.PathLike[str] | 
     if isinstance(source, xr.Dataset):
         return chosen(source.copy(), data)
     first: list[Any] = [data.path if source is None else source]
-    ds = open_dataset([*first, *(data.files if source is None else ())], data.group, data.calendar)
+    ds = open_dataset([*first, *(data.files if source is None else ())], data.group, data.calendar, direct)
     try:
         found = chosen(ds.copy(), data)
     except InputError:

@@ -13,19 +13,20 @@ from jaxtyping import Float, Shaped
 from gridvit.config import DataConfig
 from gridvit.data.choices import open_chosen
 from gridvit.data.layout import Layout, plain
-from gridvit.data.roles import Variable, gathered, requested, static_fields, with_components
+from gridvit.data.roles import Variable, index_weights, requested, static_fields, with_components
+from gridvit.data.standard import standardise
+from gridvit.data.stored import Stored, refuse_unusable
 from gridvit.data.times import TimeStep, canonical, epoch_seconds, find_step
 from gridvit.errors import InputError
 from gridvit.grid import Grid
-
-PERCENT = 100.0
 
 
 @dataclass(frozen=True, eq=False)
 class Fields:
     """u[s, t, c, x]: fields of C variables at T regular times of S samples (1 without a sample axis).
 
-    values:    (S, T, C, *space) float32, NaN where missing, in the units of the variables and the Grid's order.
+    values:    (S, T, C, *space) float32, NaN where missing, in the units of the variables and the Grid's order;
+               in memory, or ``Stored`` in the file.
     times:     (T,) datetime64[ns], cftime dates, or float64 numbers; the same for all samples.
     step:      the one step between times.
     grid:      where the cells are.
@@ -36,7 +37,7 @@ class Fields:
     static_values: (K, *space) float32, NaN where missing; None without statics.
     """
 
-    values: Float[np.ndarray, "sample time variable *space"]
+    values: Float[np.ndarray, "sample time variable *space"] | Stored
     times: Shaped[np.ndarray, " time"]
     step: TimeStep
     grid: Grid
@@ -55,6 +56,11 @@ class Fields:
     def n_times(self) -> int:
         """T."""
         return self.values.shape[1]
+
+    @property
+    def array(self) -> Float[np.ndarray, "sample time variable *space"]:
+        """The values in memory, read now where they are not."""
+        return self.values.read() if isinstance(self.values, Stored) else self.values
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,7 +96,7 @@ class Fields:
     def to_dataset(self) -> xr.Dataset:
         """The fields in internal layout, (sample?, time, *space); ``layout.restore`` gives the user's."""
         leading = ("sample", "time") if self.layout.sample else ("time",)
-        values = self.values if self.layout.sample else self.values[0]
+        values = self.array if self.layout.sample else self.array[0]
         by_variable = np.moveaxis(values, len(leading), 0)
         arrays = {
             v.name: ((*leading, *self.grid.names), u, v.attrs())
@@ -112,20 +118,24 @@ def load(source: str | os.PathLike[str] | xr.Dataset | None = None, data: DataCo
             values; a variable that is wholly missing at some time.
     """
     data = data or DataConfig()
-    with open_chosen(data, source) as ds:
-        return _read(ds, data)
+    with open_chosen(data, source, direct=True) as ds:
+        fields = stored(ds, data)
+        return replace(fields, values=fields.array)
 
 
-def _read(ds: xr.Dataset, data: DataConfig) -> Fields:
+def stored(ds: xr.Dataset, data: DataConfig) -> Fields:
+    """The fields of an open dataset, their values still in the file; raises as ``load`` where that needs no values."""
     wanted = requested(ds, data)
-    standard, grid, layout = gathered(ds, wanted, data.periodic or None, data.members == "samples")
+    sources, members = [v.source for v in wanted], data.members == "samples"
+    standard, grid, layout = standardise(ds, sources, data.periodic or None, members)
     times = canonical(standard["time"].values, layout.time)
     step = find_step(times, str(standard["time"].attrs.get("units", "1")), layout.time)
     stride = data.stride
     if stride >= len(times):
         raise InputError(f"a stride from 1 to {len(times) - 1}", str(stride), "choose a smaller stride")
-    values = stack(standard.isel(time=slice(None, None, stride)), grid)
-    described = [v.described(standard[v.name]) for v in wanted]
+    described = [v.described(standard[v.source]) for v in wanted]
+    means = {v.name: index_weights(grid, layout, v) for v in wanted if v.of}
+    values = Stored.of(ds, layout, {v.name: v.source for v in wanted}, means, times, stride)
     variables = with_components(described, data.vectors)
     statics, static_values = static_fields(ds, data, grid)
     return Fields(
@@ -147,34 +157,5 @@ def stack(ds: xr.Dataset, grid: Grid) -> Float[np.ndarray, "sample time variable
     for c, (name, array) in enumerate(ds.data_vars.items()):
         with np.errstate(over="ignore"):  # beyond float32 becomes infinite, which is refused by name
             values[:, :, c] = array.values.reshape(samples, -1, *grid.shape)
-        _refuse_infinite(str(name), values[:, :, c])
-        _refuse_empty(str(name), values[:, :, c], ds["time"].values)
+        refuse_unusable(str(name), values[:, :, c], ds["time"].values)
     return values
-
-
-def _refuse_infinite(name: str, values: Float[np.ndarray, "sample time *space"]) -> None:
-    infinite = np.isinf(values)
-    if infinite.any():
-        raise InputError(
-            "finite values in the range of float32",
-            f"{PERCENT * infinite.mean():.3g} % infinite in {name!r}",
-            "repair the file or rescale the variable",
-        )
-
-
-def _refuse_empty(
-    name: str, values: Float[np.ndarray, "sample time *space"], times: Shaped[np.ndarray, " time"]
-) -> None:
-    empty = np.isnan(values).all(axis=tuple(range(2, values.ndim))).any(axis=0)
-    if empty.all() and len(empty):
-        raise InputError(
-            f"values of {name!r}", "none at any time", "repair the file or leave the variable out"
-        )
-    if empty.any():
-        first = times[empty][0]
-        when = np.datetime_as_string(first, "s") if isinstance(first, np.datetime64) else str(first)
-        raise InputError(
-            f"values of {name!r} at every time",
-            f"none at {when} ({int(empty.sum())} of {len(empty)} times)",
-            "select times that have it, or leave the variable out",
-        )

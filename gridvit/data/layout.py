@@ -67,6 +67,11 @@ class Axis:
         """A dimension without coordinate."""
         return cls(name, name, "", (), "", tuple(range(size)))
 
+    @property
+    def order(self) -> np.ndarray:
+        """Internal cell i is file cell ``order[i]``; a repeated end comes last and is left out."""
+        return np.unique(self.source, return_index=True)[1]
+
     def coords(self) -> dict[Hashable, tuple[str, np.ndarray, dict[str, Any]]]:
         """The coordinate as it stood in the file."""
         if not self.coordinate:

@@ -52,9 +52,10 @@ class Variable:
         return cls(str(array.name), **known)
 
     def described(self, array: xr.DataArray) -> Variable:
-        """The same variable with the attributes of ``array``."""
+        """The same variable with the attributes of ``array``, of which an index is the mean."""
         found = Variable.of_array(array)
-        return replace(self, units=found.units, long_name=found.long_name, standard_name=found.standard_name)
+        name = f"mean of {found.long_name or self.of} over {_shown(self)}" if self.of else found.long_name
+        return replace(self, units=found.units, long_name=name, standard_name=found.standard_name)
 
     @property
     def source(self) -> str:
@@ -134,15 +135,17 @@ def gathered(
 
 def _index(array: xr.DataArray, grid: Grid, layout: Layout, index: Variable) -> xr.DataArray:
     """sum A u / sum A over the cells whose centres lie in the box, and that have a value; on every cell."""
-    weights = xr.DataArray(grid.areas * _box(grid, layout, index), dims=grid.names)
+    weights = xr.DataArray(index_weights(grid, layout, index), dims=grid.names)
     mean = array.weighted(weights).mean(list(grid.names))
-    attrs = {
-        **array.attrs,
-        "long_name": f"mean of {array.attrs.get('long_name', index.of)} over {_shown(index)}",
-    }
+    attrs = {**array.attrs, "long_name": index.described(array).long_name}
     return mean.expand_dims(
         dict(zip(grid.names, grid.shape, strict=True)), (-2, -1)[-grid.ndim :]
     ).assign_attrs(attrs)
+
+
+def index_weights(grid: Grid, layout: Layout, index: Variable) -> Float[np.ndarray, "*space"]:
+    """A in the cells whose centres lie in the box of an index, else 0."""
+    return grid.areas * _box(grid, layout, index)
 
 
 def _box(grid: Grid, layout: Layout, index: Variable) -> Float[np.ndarray, "*space"]:

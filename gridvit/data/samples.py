@@ -35,7 +35,7 @@ class Windows(Dataset[Batch]):
     """
 
     def __init__(self, fields: Fields, offsets: Sequence[int] = PAIR) -> None:
-        self.values = torch.from_numpy(fields.values)  # (S, T, V, *space)
+        self.values = torch.from_numpy(fields.array)  # (S, T, V, *space)
         self.seconds = torch.from_numpy(fields.seconds)
         self.offsets = torch.tensor(offsets)
         self.index = torch.from_numpy(

@@ -31,9 +31,12 @@ ZARR_MARKS = ("zarr.json", ".zgroup", ".zmetadata")
 CLASSIC = (b"CDF\x01", b"CDF\x02")
 WANTED = "a NetCDF, HDF5, GRIB or MATLAB file or a Zarr store"
 Source = str | os.PathLike[str]
+Chunks = dict[str, int] | None  # of dask arrays: {} those of the file, None for no dask
 
 
-def open_dataset(path: Source | Sequence[Source], group: str = "", calendar: str = "") -> xr.Dataset:
+def open_dataset(
+    path: Source | Sequence[Source], group: str = "", calendar: str = "", direct: bool = False
+) -> xr.Dataset:
     """Open files lazily; their content decides what they are, not their name.
 
     NetCDF 3 and 4, Zarr 2 and 3 (also zipped, or at an address such as ``s3://...``), GRIB, MATLAB 5 to 7.3, and
@@ -45,6 +48,8 @@ def open_dataset(path: Source | Sequence[Source], group: str = "", calendar: str
         path: a file, a store, an address, a pattern or a list of them.
         group: which group of a NetCDF file or Zarr store, which type of level of a GRIB file.
         calendar: in which to read the dates of files that state different ones.
+        direct: leave the arrays of one NetCDF file or Zarr store to the library that reads it, without a graph of
+            tasks, which costs more than decoding where chunks are small.
 
     Raises:
         InputError: nothing at ``path``, another format, a truncated or damaged file, no such group, times that
@@ -53,9 +58,9 @@ def open_dataset(path: Source | Sequence[Source], group: str = "", calendar: str
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     found = [match for each in paths for match in _matches(os.fspath(each))]
     if len(found) == 1:
-        return _open(found[0], group)
+        return _open(found[0], group, None if direct else {})
     with ExitStack() as files:  # closes what was opened where one of them is refused
-        parts = [files.enter_context(_open(each, group)) for each in found]
+        parts = [files.enter_context(_open(each, group, {})) for each in found]
         whole = join(parts, found, calendar)
         whole.set_close(files.pop_all().close)
     return whole
@@ -72,21 +77,21 @@ def _matches(path: str) -> list[str]:
     return found
 
 
-def _open(name: str, group: str) -> xr.Dataset:
+def _open(name: str, group: str, chunks: Chunks) -> xr.Dataset:
     if "://" in name:
-        return _with_xarray(name, {"engine": "zarr", **({"group": group} if group else {})})
+        return _with_xarray(name, {"engine": "zarr", "chunks": chunks, **({"group": group} if group else {})})
     path = Path(name)
     try:
-        return _by_content(path, group)
+        return _by_content(path, group, chunks)
     except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
         raise _explained(str(path), error) from error
 
 
-def _by_content(path: Path, group: str) -> xr.Dataset:
+def _by_content(path: Path, group: str, chunks: Chunks) -> xr.Dataset:
     if path.is_dir():
-        return _zarr(path, group)
+        return _zarr(path, group, chunks)
     if not path.is_file():
         raise InputError(WANTED, f"{path}, where there is nothing", "check the path")
     with path.open("rb") as file:
@@ -94,7 +99,7 @@ def _by_content(path: Path, group: str) -> xr.Dataset:
     if start[:4] == b"GRIB":
         return open_grib(path, group)
     if start[:4] == b"PK\x03\x04":
-        return _zipped(path, group)
+        return _zipped(path, group, chunks)
     if start[:6] == b"MATLAB":
         return open_matlab(path)
     if start[:8] == SIGNATURE and not is_netcdf(path):
@@ -102,11 +107,11 @@ def _by_content(path: Path, group: str) -> xr.Dataset:
     if start[:4] in CLASSIC:
         _refuse_truncated(path)
     if start[:3] == b"CDF" or start[:8] == SIGNATURE:
-        return _netcdf(path, group)
+        return _netcdf(path, group, chunks)
     raise InputError(WANTED, f"{path}, which is {_other(start)}", "convert it to NetCDF or Zarr first")
 
 
-def _netcdf(path: Path, group: str) -> xr.Dataset:
+def _netcdf(path: Path, group: str, chunks: Chunks) -> xr.Dataset:
     gridded = _groups(path)
     if group and group.strip("/") not in gridded:
         raise InputError(f"one of the groups {_some(list(gridded))}", f"{group!r} in {path}", "name one")
@@ -121,7 +126,7 @@ def _netcdf(path: Path, group: str) -> xr.Dataset:
         raise InputError(
             "fields in the file's root", f"none in {path}", f"choose a group with group: {fit[0]}"
         )
-    ds = _with_xarray(path, {"engine": "netcdf4", **({"group": group} if group else {})})
+    ds = _with_xarray(path, {"engine": "netcdf4", "chunks": chunks, **({"group": group} if group else {})})
     return _unwritten_missing(ds)
 
 
@@ -131,7 +136,8 @@ def _unwritten_missing(ds: xr.Dataset) -> xr.Dataset:
         stated = {"_FillValue", "missing_value"} & {*array.encoding, *array.attrs}
         if not stated and array.dtype.kind == "f" and array.ndim > 1:
             filled = array.dtype.type(netCDF4.default_fillvals["f4"])
-            masked = array.where(array != filled).assign_attrs(array.attrs)
+            stating = xr.Variable(array.dims, array.variable._data, {**array.attrs, "_FillValue": filled})
+            masked = xr.conventions.decode_cf_variable(name, stating, decode_times=False)
             masked.encoding = array.encoding
             ds[name] = masked
     return ds
@@ -151,18 +157,18 @@ def _gridded(group: Any) -> bool:
     return any(v.ndim > 1 and getattr(v.dtype, "kind", "O") in "fiu" for v in group.variables.values())
 
 
-def _zarr(path: Path, group: str) -> xr.Dataset:
+def _zarr(path: Path, group: str, chunks: Chunks) -> xr.Dataset:
     if not any((path / mark).exists() for mark in ZARR_MARKS):
         got = f"the folder {path} without zarr.json or .zgroup"
         raise InputError(WANTED, got, "give the store itself")
     inner = path / group
     if not any((inner / mark).exists() for mark in ZARR_MARKS):
         raise InputError("a group of the Zarr store", f"{group!r} in {path}", "name another group")
-    options = {"group": group} if group else {}
+    options: dict[str, Any] = {"chunks": chunks, **({"group": group} if group else {})}
     return _with_xarray(path, {"engine": "zarr", "consolidated": _consolidated(inner), **options})
 
 
-def _zipped(path: Path, group: str) -> xr.Dataset:
+def _zipped(path: Path, group: str, chunks: Chunks) -> xr.Dataset:
     """A Zarr store in a ZIP archive, at its top or in a folder of its own."""
     from zarr.storage import ZipStore
 
@@ -173,7 +179,7 @@ def _zipped(path: Path, group: str) -> xr.Dataset:
     top = min((name.rpartition("/")[0] for name in marked), key=len)
     version = 3 if f"{top}/zarr.json".lstrip("/") in names else 2
     inner = "/".join(part for part in (top, group) if part)
-    options = {"engine": "zarr", "zarr_format": version, "consolidated": False}
+    options = {"engine": "zarr", "zarr_format": version, "consolidated": False, "chunks": chunks}
     return _with_xarray(ZipStore(path, mode="r"), {**options, **({"group": inner} if inner else {})})
 
 
@@ -181,7 +187,7 @@ def _with_xarray(source: Any, options: dict[str, Any]) -> xr.Dataset:
     with warnings.catch_warnings():
         # xarray announces that dates beyond NumPy's range become cftime dates: both are first class here.
         warnings.simplefilter("ignore", xr.SerializationWarning)
-        options = {"chunks": {}, "decode_timedelta": False, **options}
+        options = {"decode_timedelta": False, **options}
         try:
             return xr.open_dataset(source, **options)
         except ValueError as error:

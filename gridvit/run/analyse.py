@@ -19,6 +19,7 @@ from gridvit.analysis.symbol import energy_modes, mode_energy
 from gridvit.analysis.zonal import sphere_rows
 from gridvit.config import RunConfig
 from gridvit.data.fields import Fields
+from gridvit.data.loading import GIB, within
 from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
 from gridvit.grid import Grid
@@ -47,6 +48,7 @@ def analyse(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.D
     channels = forecaster.step.channels
     fields = folder.fields(forecaster, data)
     test = partition(config.data.split, fields, channels.history - 1 + channels.leads[-1])["test"]
+    test = within(test, config.data.buffer * GIB, "analysed of the test part")
     states, context = some_states(forecaster.step, test, config.evaluation.states)
     found = [attention(forecaster, states, context)]
     log.info("measured attention")
@@ -83,9 +85,9 @@ def some_states(step: ModelStep, fields: Fields, count: int) -> tuple[torch.Tens
     total = fields.n_samples * times
     chosen = np.linspace(0, total - 1, min(count, total)).round().astype(int)
     sample, time = np.divmod(chosen[:, None], times)
-    frames = torch.tensor(fields.values[sample, time + np.arange(history)])
+    frames = torch.tensor(fields.array[sample, time + np.arange(history)])
     seconds = torch.tensor(fields.seconds[time[:, 0] + history - 1])
-    ends = torch.tensor(fields.values[sample, time + history - 1 + np.array([0, pace])])
+    ends = torch.tensor(fields.array[sample, time + history - 1 + np.array([0, pace])])
     return step.state_of(frames), Context(seconds, step.known_of(ends))
 
 
@@ -160,7 +162,7 @@ def scheme(
     filled = torch.where(states.isnan(), means, states)  # a solver knows no gaps
     known = solvers(test, config.data.stride, step.channels.pace)
     references, courant = schemes(known, grid, filled[:, : len(step.channels.targets)], patch)
-    values = test.values[:, :, 0].astype(np.float64)
+    values = test.array[:, :, 0].astype(np.float64)
     values = np.where(np.isnan(values), np.nanmean(values), values)
     table = compare(
         measured, references, grid, step.dt,

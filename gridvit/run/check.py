@@ -164,7 +164,7 @@ def _axis(fields: Fields, axis: int) -> dict[str, Any]:
 
 
 def _variable(fields: Fields, channel: int) -> dict[str, Any]:
-    values = fields.values[:, :, channel]
+    values = fields.array[:, :, channel]
     areas, there = np.broadcast_to(fields.grid.areas, values.shape), ~np.isnan(values)
     mean = np.average(values[there].astype(np.float64), weights=areas[there])
     variable = fields.variables[channel]

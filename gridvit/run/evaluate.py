@@ -21,6 +21,7 @@ from gridvit.analysis.ridge import AnomalyRidge, LocalRidge
 from gridvit.analysis.skill import PERSISTENCE, area_weights, score_table, square_errors
 from gridvit.channels import Channels
 from gridvit.data.fields import Fields
+from gridvit.data.loading import GIB, in_memory, within
 from gridvit.data.simulate import exact_step, generating_step
 from gridvit.data.windows import partition, windows
 from gridvit.forecast import CHUNK, Forecaster, forecast_array
@@ -59,22 +60,22 @@ class Cases:
     @cached_property
     def states(self) -> Float[np.ndarray, "case variable *space"]:
         """The model's variables at t, without earlier frames: what baselines start from."""
-        return self.fields.targets.values[self.index[:, 0], self.start]
+        return self.fields.targets.array[self.index[:, 0], self.start]
 
     def frames(self, part: slice) -> Float[np.ndarray, "case frame variable *space"]:
         """The frames up to t, whole."""
         sample, first = self.index[part].T[:, :, None]
-        return self.fields.values[sample, first + np.arange(self.channels.history)]
+        return self.fields.array[sample, first + np.arange(self.channels.history)]
 
     def known(self, part: slice) -> Float[np.ndarray, "case end known *space"]:
         """What the model is given at t + n dt, n = 0..leads."""
         ends = self.start[part, None] + self.channels.pace * np.arange(self.leads + 1)
-        return self.fields.values[self.index[part, :1], ends][:, :, self.channels.known_places]
+        return self.fields.array[self.index[part, :1], ends][:, :, self.channels.known_places]
 
     @cached_property
     def truth(self) -> Float[np.ndarray, "case lead variable *space"]:
         """What is predicted, at t + n dt, n = 1..leads."""
-        return self.fields.targets.values[self.index[:, :1], self._ends]
+        return self.fields.targets.array[self.index[:, :1], self._ends]
 
     @property
     def _ends(self) -> Int[np.ndarray, "case lead"]:
@@ -113,6 +114,10 @@ def evaluate(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.
     longest = max(channels.leads[-1], leads * channels.pace)
     fields = folder.fields(forecaster, data)
     parts = partition(config.data.split, fields, channels.history - 1 + longest)
+    parts = {"test": in_memory(parts["test"])} | {
+        name: within(parts[name], config.data.buffer * GIB, f"baselines see of the {name} part")
+        for name in ("train", "validate")
+    }
     cases = Cases.of(parts["test"], leads, channels)
     truth, weights = cases.truth, area_weights(forecaster.grid)
     truth[..., unscored(forecaster.step)] = np.nan
@@ -140,19 +145,19 @@ def forecasts(
     yield "emulator", emulated(step, cases)
     if len(step.channels.leads) > 1:
         yield "emulator, direct", direct(step, cases)
-    damped = DampedPersistence.fit(train.values, leads, grid)
+    damped = DampedPersistence.fit(train.array, leads, grid)
     yield PERSISTENCE, np.repeat(damped.filled(cases.states)[:, None], cases.leads, axis=1)
     yield "damped persistence", damped(cases.states)
-    climatology = Climatology.fit(train.values, train.times)
+    climatology = Climatology.fit(train.array, train.times)
     yield climatology.name, climatology(cases.valid_times)
-    if any(np.isnan(part.targets.values).any() for part in parts.values()):
+    if any(np.isnan(part.targets.array).any() for part in parts.values()):
         log.info("left out local ridge and solvers: they need values in every cell, and the data have gaps")
         return
     if grid.ndim <= 2:
-        yield "local ridge", LocalRidge.fit(train.values, validate.values, grid, leads)(cases.states)
+        yield "local ridge", LocalRidge.fit(train.array, validate.array, grid, leads)(cases.states)
         if len(climatology.hours) > 1 or climatology.annual:
             times = (train.times, validate.times)
-            ridge = AnomalyRidge.fit(train.values, validate.values, times, grid, leads)
+            ridge = AnomalyRidge.fit(train.array, validate.array, times, grid, leads)
             yield "local ridge of anomalies", ridge(cases.states, cases.times, cases.valid_times)
     for name, solver in solvers(cases.fields, stride, step.channels.pace).items():
         yield name, forecast_array(solver, cases.states.astype(np.float64), cases.seconds, cases.leads)

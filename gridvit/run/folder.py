@@ -10,7 +10,9 @@ from pathlib import Path
 import xarray as xr
 
 from gridvit.config import RunConfig
-from gridvit.data.fields import Fields, load
+from gridvit.data.blocks import blocks
+from gridvit.data.fields import Fields
+from gridvit.data.loading import open_fields
 from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.parsing import differences, load_config, save_config
@@ -83,7 +85,8 @@ class RunFolder:
         if abs(fields.step.seconds - described.step.seconds) > 1e-3 * described.step.seconds:
             wanted = f"data in steps of {described.step}"
             raise InputError(wanted, str(fields.step), "set data.stride, or give the run's own data")
-        forecaster.refuse_new_gaps(fields.values, fields.names)
+        for _, values in blocks(fields.values):
+            forecaster.refuse_new_gaps(values, fields.names)
         return fields
 
     def write(self, ds: xr.Dataset, name: str) -> Path:
@@ -102,7 +105,7 @@ class RunFolder:
 
 
 def load_fields(config: RunConfig, source: xr.Dataset | None = None) -> Fields:
-    """The fields that ``config.data`` names, or those of an open Dataset."""
+    """The fields that ``config.data`` names, or those of an open Dataset, in memory or streamed."""
     if source is None and not config.data.path:
         raise InputError("a data file", "none", "give --data.path FILE, or data.path in the config")
-    return load(source, config.data)
+    return open_fields(source, config.data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import lightning as L
 from torch.utils.data import DataLoader, Sampler
@@ -10,49 +11,76 @@ from torch.utils.data import DataLoader, Sampler
 from gridvit.config import TrainingConfig
 from gridvit.data.fields import Fields
 from gridvit.data.samples import PAIR, Batch, Windows, shuffled, whole_batch
+from gridvit.data.sharing import batch_edges, share
+from gridvit.data.stored import Stored
+from gridvit.data.stream import Stream, StreamLoader
 
 
-class EpochOrder(Sampler[int]):
-    """A new order each epoch, from (seed, epoch) alone; Lightning calls ``set_epoch``."""
+class EpochBatches(Sampler[list[int]]):
+    """The batches of this rank, of a new order each epoch, from (seed, epoch) alone; in order without a seed.
 
-    def __init__(self, length: int, seed: int) -> None:
-        self.length, self.seed, self.epoch = length, seed, 0
+    Lightning calls ``set_epoch`` of ``sampler``.
+    """
+
+    def __init__(self, length: int, size: int, seed: int | None, rank: tuple[int, int] = (0, 1)) -> None:
+        self.length, self.seed, self.epoch, self.sampler = length, seed, 0, self
+        self.edges = share(batch_edges(length, size, rank[1]), *rank)
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch that the next pass belongs to."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.length
+        return len(self.edges) - 1
 
-    def __iter__(self) -> Iterator[int]:
-        return iter(shuffled(self.length, self.seed, self.epoch))
+    def __iter__(self) -> Iterator[list[int]]:
+        whole = range(self.length)
+        order = list(whole) if self.seed is None else shuffled(self.length, self.seed, self.epoch)
+        for first, last in pairwise(self.edges.tolist()):
+            yield order[first:last]
 
 
 class WindowsModule(L.LightningDataModule):
-    """Windows of the training and validation parts, in batches."""
+    """Windows of the training and validation parts, in batches: gathered from memory, or streamed.
+
+    Args:
+        train: the part that trains; ``validate`` the one that validates.
+        config: batches, seed and workers.
+        offsets: of the frames in a window.
+        buffer: bytes that a stream may hold, of all workers together.
+    """
 
     def __init__(
-        self, train: Fields, validate: Fields, config: TrainingConfig, offsets: Sequence[int] = PAIR
+        self,
+        train: Fields,
+        validate: Fields,
+        config: TrainingConfig,
+        offsets: Sequence[int] = PAIR,
+        buffer: float | int = 2**30,
     ) -> None:
         super().__init__()
-        self.train, self.validate = Windows(train, offsets), Windows(validate, offsets)
-        self.config = config
+        self.train, self.validate, self.config = train, validate, config
+        self.offsets, self.buffer = offsets, int(buffer)
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Batch] | StreamLoader:
         """Shuffled by (seed, epoch)."""
-        return self._loader(self.train, EpochOrder(len(self.train), self.config.seed))
+        return self._loader(self.train, self.config.seed)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
-        """In order."""
+    def val_dataloader(self) -> DataLoader[Batch] | StreamLoader:
+        """In order where they are in memory."""
         return self._loader(self.validate, None)
 
-    def _loader(self, windows: Windows, sampler: EpochOrder | None) -> DataLoader[Batch]:
-        workers = self.config.workers
+    def _loader(self, fields: Fields, seed: int | None) -> DataLoader[Batch] | StreamLoader:
+        size, workers = self.config.batch_size, self.config.workers
+        rank = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if isinstance(fields.values, Stored):
+            memory = self.buffer // max(1, workers)
+            stream = Stream(fields, self.offsets, size, memory, seed or 0, rank, fixed=seed is None)
+            return StreamLoader(stream, workers)
+        windows = Windows(fields, self.offsets)
         return DataLoader(
             windows,
-            batch_size=self.config.batch_size,
-            sampler=sampler,
+            batch_sampler=EpochBatches(len(windows), size, seed, rank),
             num_workers=workers,
             persistent_workers=workers > 0,
             collate_fn=whole_batch,  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Train a model on fields in memory, resumable at every epoch."""
+"""Train a model on fields in memory or streamed, resumable at every epoch."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from gridvit.channels import Channels
 from gridvit.checkpoint import Description, build
 from gridvit.config import RunConfig, TrainingConfig
+from gridvit.data.blocks import blocks
 from gridvit.data.fields import Fields
 from gridvit.data.normalise import compute, refuse_new_gaps
 from gridvit.data.windows import partition
@@ -33,6 +34,7 @@ from gridvit.training.metrics import MetricsFile
 from gridvit.training.objective import NextStep
 
 log = logging.getLogger("gridvit")
+GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def plan(config: RunConfig, fields: Fields) -> Plan:
     refuse_undated(config.model.features, fields)
     L.seed_everything(config.training.seed, workers=True, verbose=False)
     statistics = compute(parts["train"], found.leads)
-    refuse_new_gaps(fields.values, fields.names, statistics.presence)
+    for part in (parts["validate"], parts["test"]):
+        for _, values in blocks(part.values):
+            refuse_new_gaps(values, fields.names, statistics.presence)
     static = None if fields.static_values is None else standard_static(fields.static_values, fields.grid)
     return Plan(config, parts, build(description, statistics, static), description)
 
@@ -108,10 +112,12 @@ def fit(plan: Plan, folder: Path) -> ModelStep:
     """
     objective = NextStep(plan.model, plan.config.training)
     offsets = plan.description.channels.offsets
-    data = WindowsModule(plan.parts["train"], plan.parts["validate"], plan.config.training, offsets)
+    train, validate = plan.parts["train"], plan.parts["validate"]
+    data = WindowsModule(train, validate, plan.config.training, offsets, plan.config.data.buffer * GIB)
     log.info(
         "%d parameters, %d tokens, %d training windows",
-        sum(p.numel() for p in plan.model.parameters()), plan.model.token_grid.size, len(data.train),
+        sum(p.numel() for p in plan.model.parameters()), plan.model.token_grid.size,
+        train.n_samples * (train.n_times - offsets[-1] + offsets[0]),
     )  # fmt: skip
     _run(objective, data, plan.config.training, folder)
     best = folder / "checkpoints" / BEST
@@ -155,6 +161,7 @@ def _run(objective: NextStep, data: WindowsModule, options: TrainingConfig, fold
             enable_progress_bar=interactive,
             enable_model_summary=False,
             num_sanity_val_steps=0,
+            use_distributed_sampler=False,
             default_root_dir=folder,
         )
         try:

@@ -1,0 +1,190 @@
+"""Shuffled windows from a file that is read in chunks, each about once an epoch, within a stated memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from gridvit.data.fields import Fields
+from gridvit.data.rounds import Round, Rounds
+from gridvit.data.samples import Batch
+from gridvit.data.sharing import batch_edges, share
+from gridvit.data.stored import Stored
+from gridvit.errors import InputError
+
+
+class Stream:
+    """Batches of u(t + k dt), k in ``offsets``, in an order that is a function of (seed, epoch) alone.
+
+    ``Rounds`` says what is read when. The windows of a round are shuffled and gathered from its frames by one index
+    operation, while a thread reads the next round; it ends with the iterator. Of several processes each has its
+    share of the batches (``batch_edges``).
+
+    Args:
+        fields: the part, its values ``Stored``.
+        offsets: ascending steps from t; negative ones are history.
+        batch_size: windows in a batch.
+        buffer: bytes for this and the next round, a batch, and what decoding takes; of each process.
+        seed: of the order.
+        rank: of how many processes that train together.
+        fixed: the same order in every epoch.
+
+    Raises:
+        InputError: a buffer below two chunks; while iterating what ``Stored.read`` refuses.
+    """
+
+    def __init__(
+        self,
+        fields: Fields,
+        offsets: Sequence[int],
+        batch_size: int,
+        buffer: int,
+        seed: int = 0,
+        rank: tuple[int, int] = (0, 1),
+        fixed: bool = False,
+    ) -> None:
+        assert isinstance(fields.values, Stored)
+        self.values, self.seconds, self.offsets = (
+            fields.values,
+            torch.from_numpy(fields.seconds),
+            tuple(offsets),
+        )
+        span = offsets[-1] - offsets[0]
+        batch = batch_size * len(offsets) * self.values.frame_bytes
+        self.rounds = Rounds.of(self.values, span, buffer - batch)
+        self.edges = share(batch_edges(self.rounds.windows, batch_size, rank[1]), *rank)
+        self.seed, self.fixed = seed, fixed
+        self.epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers that live on see it change
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch that the next pass belongs to."""
+        self.epoch[0] = 0 if self.fixed else epoch
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        edges = self.edges if worker is None else share(self.edges, worker.id, worker.num_workers)
+        if len(edges) < 2:
+            return
+        parts: list[Batch] = []
+        batch = 0
+        for held, pool in self._pools(int(edges[0]), int(edges[-1])):
+            order = self._order(held)
+            starts = pool.starts(self.rounds.span)
+            last = held.first + held.windows
+            while batch + 1 < len(edges) and edges[batch] < last:
+                begin, end = max(int(edges[batch]), held.first), min(int(edges[batch + 1]), last)
+                chosen = order[begin - held.first : end - held.first]
+                parts.append(self._gathered(pool, *(each[chosen] for each in starts)))
+                if edges[batch + 1] > last:
+                    break  # its other windows are in the next round
+                yield parts[0] if len(parts) == 1 else Batch(*map(torch.cat, zip(*parts, strict=True)))
+                parts, batch = [], batch + 1
+
+    def _order(self, held: Round) -> np.ndarray:
+        """Of the windows of a round."""
+        return np.random.default_rng((*self._seed, held.first)).permutation(held.windows)
+
+    @property
+    def _seed(self) -> tuple[int, int]:
+        return self.seed, int(self.epoch)
+
+    def _gathered(self, pool: Pool, places: np.ndarray, firsts: np.ndarray) -> Batch:
+        """Windows that begin at those places of the pool, and at those times."""
+        steps = torch.tensor(self.offsets) - self.offsets[0]
+        frames = pool.frames[torch.from_numpy(places)[:, None] + steps]
+        return Batch(frames, self.seconds[torch.from_numpy(firsts) - self.offsets[0]])
+
+    def _pools(self, begin: int, end: int) -> Iterator[tuple[Round, Pool]]:
+        """The rounds that hold windows ``[begin, end)`` of the epoch's order, with their frames."""
+        rounds = self.rounds.shuffled(self._seed)
+        wanted = [r for r in rounds if r.first < end and r.first + r.windows > begin]
+        size = max(r.frames for r in wanted)
+        spare = [torch.empty(size, *self.values.shape[2:]) for _ in wanted[:2]]
+        pools = [Pool(self.values, r, spare[i % 2]) for i, r in enumerate(wanted)]
+        with ThreadPoolExecutor(1, "gridvit-reader") as reader:  # leaving it waits for the read under way
+            coming = reader.submit(pools[0].read, None)
+            for i, pool in enumerate(pools):
+                coming.result()
+                if i + 1 < len(pools):
+                    coming = reader.submit(pools[i + 1].read, pool)
+                yield wanted[i], pool
+
+
+class StreamLoader:
+    """The batches of a stream, prepared in this process or by workers, for Lightning, which calls ``set_epoch``.
+
+    Workers open the file themselves. An error of theirs is raised here as what it is.
+    """
+
+    def __init__(self, stream: Stream, workers: int = 0) -> None:
+        self.sampler = stream
+        processes: dict[str, Any] = {"multiprocessing_context": "spawn", "persistent_workers": True}
+        self._loader = DataLoader(
+            _Carried(stream), batch_size=None, num_workers=workers, **(processes if workers else {})
+        )
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for found in self._loader:
+            if isinstance(found, InputError):
+                raise found
+            yield found
+
+
+class _Carried(IterableDataset[Batch | InputError]):
+    """A stream whose error is its last item: between processes torch keeps the type of few errors."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream = stream
+
+    def __iter__(self) -> Iterator[Batch | InputError]:
+        try:
+            yield from self.stream
+        except InputError as error:
+            yield error
+
+
+class Pool:
+    """The frames of a round in memory, piece after piece and in it sample after sample."""
+
+    def __init__(self, values: Stored, held: Round, frames: Tensor) -> None:
+        self.values, self.held, self.frames = values, held, frames
+        self.bases = np.cumsum([0, *(piece.frames if piece else 0 for piece in held.pieces)])
+
+    def block(self, lane: int) -> np.ndarray:
+        """The frames (s, t, V, *space) of a lane's piece."""
+        piece = self.held.pieces[lane]
+        flat = self.frames[self.bases[lane] : self.bases[lane + 1]].numpy()
+        return flat.reshape(piece.size if piece else 1, -1, *flat.shape[1:])
+
+    def read(self, before: Pool | None) -> None:
+        """Fill it; the frames that a piece shares with the one ``before`` it in its lane are copied."""
+        for lane, piece in enumerate(self.held.pieces):
+            if piece is None:
+                continue
+            block, known = self.block(lane), piece.carried if before else 0
+            if before and known:
+                block[:, :known] = before.block(lane)[:, -known:]
+            self.values.read(piece.samples, slice(piece.first + known, piece.last), block[:, known:])
+
+    def starts(self, span: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where each window of the round begins, in the pool and in time."""
+        places, times = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+        for base, piece in zip(self.bases, self.held.pieces, strict=False):
+            if piece and piece.windows(span):
+                length = piece.last - piece.first
+                start = np.tile(np.arange(length - span), piece.size)
+                places.append(base + start + np.repeat(np.arange(piece.size), length - span) * length)
+                times.append(piece.first + start)
+        return np.concatenate(places), np.concatenate(times)
