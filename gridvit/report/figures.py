@@ -66,13 +66,13 @@ def relative_error_by_lead(scores: xr.Dataset) -> Figure:
 
 
 def _by_lead(scores: xr.Dataset, quantity: str, without: str = "") -> Figure:
-    """One panel per variable, one line per model, one shade per interval."""
+    """One panel per variable, one line per model, one shade per interval; side by side with bars at a single lead."""
     array = ordered(scores, quantity, "model", "variable", "lead")
     array = array.sel(model=[name for name in array["model"].values if name != without])
     figure, axes = panels(array.sizes["variable"], 3, 3.0)
     for panel, variable in zip(axes, array["variable"].values, strict=True):
         for model in array["model"].values:
-            _interval(panel, scores, quantity, {"model": model, "variable": variable})
+            _interval(panel, scores, quantity, array.sel(variable=variable), str(model))
             _line(panel, array.sel(variable=variable), str(model))
         magnitude_axis(panel, array.sel(variable=variable).values, _floor(array.sel(variable=variable)))
         panel.set(
@@ -104,7 +104,7 @@ def _score_label(array: xr.DataArray, variable: object) -> str:
 def _line(panel: Axes, array: xr.DataArray, model: str) -> None:
     names = list(array["model"].values)
     panel.plot(
-        array["lead"].values,
+        _places(array, model),
         array.sel(model=model).values,
         color=colour(model, names),
         linestyle=DASHES.get(model, "-"),
@@ -115,12 +115,23 @@ def _line(panel: Axes, array: xr.DataArray, model: str) -> None:
     )
 
 
-def _interval(panel: Axes, scores: xr.Dataset, quantity: str, at: dict[str, Any]) -> None:
+def _places(array: xr.DataArray, model: str) -> np.ndarray:
+    """Where a model stands along the leads: on them, or beside the others at a single one."""
+    leads, names = array["lead"].values, list(array["model"].values)
+    beside = (names.index(model) - (len(names) - 1) / 2) * 0.02 if len(leads) == 1 else 0.0
+    return np.asarray(leads * (1 + beside))
+
+
+def _interval(panel: Axes, scores: xr.Dataset, quantity: str, array: xr.DataArray, model: str) -> None:
     if f"{quantity}_low" not in scores or f"{quantity}_high" not in scores:
         return
+    at = {"model": model, "variable": array["variable"].item()}
     low, high = (scores[f"{quantity}_{end}"].sel(at).values for end in ("low", "high"))
-    shade = colour(str(at["model"]), scores["model"].values)
-    panel.fill_between(scores["lead"].values, low, high, color=shade, alpha=0.18, linewidth=0)
+    shade, places = colour(model, scores["model"].values), _places(array, model)
+    if len(places) == 1:
+        panel.vlines(places, low, high, color=shade, alpha=0.5)
+    else:
+        panel.fill_between(places, low, high, color=shade, alpha=0.18, linewidth=0)
 
 
 @drawn
