@@ -6,7 +6,8 @@ import cftime
 import numpy as np
 import pytest
 
-from gridvit.analysis.baselines import Climatology, DampedPersistence
+from gridvit.analysis.baselines import DampedPersistence
+from gridvit.climatology import Climatology
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 

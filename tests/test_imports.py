@@ -30,15 +30,16 @@ ALLOWED: dict[str, set[str]] = {
     "rollout": VALUES,
     "config": {"errors"},
     "channels": {"errors"},
+    "climatology": {"errors"},
     "parsing": {"errors", "config"},
     "printing": set(),
     "physics": OPERATORS,
-    "data": VALUES | {"config", "channels"},
+    "data": VALUES | {"config", "channels", "climatology"},
     "nn": VALUES | {"rollout", "config", "channels"},
     "checkpoint": VALUES | {"config", "channels", "data", "nn"},
     "training": VALUES | {"rollout", "config", "channels", "data", "nn", "checkpoint"},
     "forecast": VALUES | {"rollout", "config", "channels", "data", "nn", "checkpoint"},
-    "analysis": OPERATORS | {"physics"},
+    "analysis": OPERATORS | {"physics", "climatology"},
     "report": {"errors"},
 }
 ALLOWED["run"] = set(ALLOWED) | {"run"}

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Float
 from numpy.lib.stride_tricks import sliding_window_view
 
-from gridvit.analysis.baselines import Climatology, Fields, check_leads
+from gridvit.analysis.baselines import check_leads
 from gridvit.analysis.skill import area_weights
+from gridvit.climatology import Climatology, Fields
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 

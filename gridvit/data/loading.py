@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import sys
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import xarray as xr
@@ -16,12 +13,12 @@ from gridvit.config import DataConfig
 from gridvit.data.blocks import cut
 from gridvit.data.choices import open_chosen
 from gridvit.data.fields import Fields, stored
+from gridvit.data.progress import progress
 from gridvit.data.stored import Stored
 
 log = logging.getLogger("gridvit")
 GIB = 2.0**30
 SHARE = 0.5  # of the free memory that the fields may take
-T = TypeVar("T")
 
 
 def open_fields(source: xr.Dataset | None, data: DataConfig) -> Fields:
@@ -55,8 +52,8 @@ def in_memory(fields: Fields) -> Fields:
     values = fields.values
     if not isinstance(values, Stored):
         return fields
-    found = np.empty(values.shape, dtype=np.float32)
-    for samples, times in progress(cut(values), "reading"):
+    wanted, found = cut(values), np.empty(values.shape, dtype=np.float32)
+    for samples, times in progress(wanted, "reading", len(wanted)):
         values.read(samples, times, found[samples, times])
     return replace(fields, values=found)
 
@@ -70,18 +67,6 @@ def within(fields: Fields, memory: float | int, what: str) -> Fields:
         log.info("%s: the last %d of %d times, which fit in data.buffer", what, fit, fields.n_times)
         fields = fields.select(slice(fields.n_times - fit, None), "time")
     return in_memory(fields)
-
-
-def progress(items: Sequence[T] | Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
-    """The items, with a bar on a terminal."""
-    if not sys.stderr.isatty():
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import track
-
-    total = len(items) if isinstance(items, Sequence) else total
-    yield from track(items, title, total=total, console=Console(stderr=True), transient=True)
 
 
 def free_memory() -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gridvit.data.fields import Fields
+from gridvit.data.sums import Sums, summed
 from gridvit.errors import InputError
 
 PERCENT = 100.0
@@ -53,25 +54,32 @@ class Statistics:
 
 
 def compute(fields: Fields, leads: Sequence[int] = (1,)) -> Statistics:
-    """The statistics of one part of the data; hand it the training part and nothing else.
+    """The statistics of one part of the data, in one pass; hand it the training part and nothing else.
 
     Args:
-        fields: the training part.
+        fields: the training part, in memory or stored.
         leads: steps of the increments.
 
     Raises:
         InputError: a variable that is constant; a prognostic one that never changes in time, or that no cell has at
             two such times; it is named.
     """
-    weights = fields.grid.areas / fields.grid.areas.sum()
-    rows = [_of_variable(fields.values[:, :, c], weights, leads) for c in range(len(fields.variables))]
-    for variable, (_, std, largest, *increments) in zip(fields.variables, rows, strict=True):
-        moving = min(increments) if variable.role == "prognostic" else std
-        _refuse_constant(variable.name, std, moving, ROUNDING * largest)
-    presence = 1.0 - np.isnan(fields.values).mean(axis=(0, 1))
-    mean, std, _, *increment_std = np.array(rows).T
+    plain = np.ones((fields.n_times, 0))
+    return of_sums(summed(fields.values, fields.grid.areas, leads, plain), fields)
+
+
+def of_sums(sums: Sums, fields: Fields) -> Statistics:
+    """Statistics from the sums of ``fields``; raises as ``compute``."""
+    mean = np.array([moments.mean for moments in sums.values])
+    std = np.array([moments.std for moments in sums.values])
+    increment_std = np.array([[m.std for m in moments] for moments in sums.increments.values()])
+    largest = np.maximum(np.abs(sums.low), np.abs(sums.high))
+    for c, variable in enumerate(fields.variables):
+        moving = min(increment_std[:, c]) if variable.role == "prognostic" else std[c]
+        _refuse_constant(variable.name, float(std[c]), float(moving), float(ROUNDING * largest[c]))
+    presence = (sums.count / sums.frames).reshape(len(mean), *fields.grid.shape)
     complete = presence.min() == 1
-    return Statistics(fields.names, mean, std, np.array(increment_std), None if complete else presence)
+    return Statistics(fields.names, mean, std, increment_std, None if complete else presence)
 
 
 def refuse_new_gaps(
@@ -92,43 +100,6 @@ def refuse_new_gaps(
                 f"{PERCENT * missing.mean():.3g} % missing",
                 "fill them, or train on a part that has gaps",
             )
-
-
-def _of_variable(
-    values: Float[np.ndarray, "sample time *space"],
-    weights: Float[np.ndarray, "*space"],
-    leads: Sequence[int],
-) -> list[float]:
-    """Mean, deviation, largest magnitude, and the deviation of the increments over each lead."""
-    mean, std = _moments(values, weights)
-    increments = [_moments(values, weights, lead)[1] for lead in leads]
-    return [mean, std, float(np.nanmax(np.abs(values), initial=0.0)), *increments]
-
-
-def _moments(
-    values: Float[np.ndarray, "sample time *space"],
-    weights: Float[np.ndarray, "*space"],
-    lead: int = 0,
-) -> tuple[float, float]:
-    """Mean and deviation in two passes, a sample at a time: float64 copies of all of it would not fit."""
-    count = float(np.mean([_present(_sample(u, lead), weights) for u in values]))
-    if not count:
-        return math.nan, math.nan
-    mean = float(np.mean([np.nansum(_sample(u, lead) * weights) for u in values])) / count
-    squares = [np.nansum(np.square(_sample(u, lead) - mean) * weights) for u in values]
-    return mean, float(np.sqrt(np.mean(squares) / count))
-
-
-def _present(values: Float[np.ndarray, "step *space"], weights: Float[np.ndarray, "*space"]) -> float:
-    """Sum over steps of the area share that has values; of complete data exactly the number of steps."""
-    counts = np.isfinite(values).sum(axis=0)
-    return float(len(values)) if counts.min() == len(values) else float((counts * weights).sum())
-
-
-def _sample(values: Float[np.ndarray, "time *space"], lead: int) -> Float[np.ndarray, "step *space"]:
-    """The values, or their increments over ``lead`` steps."""
-    wide = values.astype(np.float64)
-    return wide[lead:] - wide[:-lead] if lead else wide
 
 
 def _refuse_constant(name: str, std: float, increment: float, rounding: float) -> None:

@@ -16,10 +16,11 @@ import torch
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 
-from gridvit.analysis.baselines import Climatology, DampedPersistence
+from gridvit.analysis.baselines import DampedPersistence
 from gridvit.analysis.ridge import AnomalyRidge, LocalRidge
 from gridvit.analysis.skill import PERSISTENCE, area_weights, score_table, square_errors
 from gridvit.channels import Channels
+from gridvit.climatology import Climatology
 from gridvit.data.fields import Fields
 from gridvit.data.loading import GIB, in_memory, within
 from gridvit.data.simulate import exact_step, generating_step
