@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch
 import xarray as xr
 from jaxtyping import Float, Shaped
 
-from gridvit import checkpoint
+from gridvit import __version__, checkpoint
 from gridvit.checkpoint import Description
 from gridvit.data.fields import stack
 from gridvit.data.layout import Layout
@@ -172,8 +173,16 @@ class Forecaster:
         initial = self._read(ds, steps, forcings)
         cases = forecast_array(self.step, initial.flat, initial.seconds, steps, initial.known)
         values = cases.reshape(*initial.states.shape[:2], *cases.shape[1:])  # (S, I, L, state, *space)
-        out, sample = self.dataset(values, initial.times, initial.layout, ds.attrs), initial.layout.sample
+        attrs = {**ds.attrs, **self._stated(steps, str(ds.attrs.get("history", "")))}
+        out, sample = self.dataset(values, initial.times, initial.layout, attrs), initial.layout.sample
         return out.assign_coords({sample: ds[sample]}) if sample in ds.coords else out
+
+    @staticmethod
+    def _stated(steps: int, history: str) -> dict[str, str]:
+        """The CF conventions followed, and the file's history with this forecast as its newest line."""
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        line = f"{now} gridvit {__version__}: forecast of {steps} steps"
+        return {"Conventions": "CF-1.11", "history": f"{line}\n{history}".rstrip()}
 
     def attention(
         self, ds: xr.Dataset, forcings: xr.Dataset | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,13 @@ def test_layout_of_the_user(forecaster: Forecaster) -> None:
     assert out["lead"].values.tolist() == [6.0, 12.0, 18.0]
     assert out["lead"].attrs["units"] == "h"
     assert out["valid_time"].values[1, 2] == ds["when"].values[3] + np.timedelta64(18, "h")
+
+
+def test_a_forecast_is_the_newest_line_of_the_history(forecaster: Forecaster) -> None:
+    out = forecaster(dataset().assign_attrs(history="made by hand", title="t"), steps=2)
+    newest, oldest = out.attrs["history"].split("\n")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ gridvit \S+: forecast of 2 steps", newest)
+    assert (oldest, out.attrs["title"], out.attrs["Conventions"]) == ("made by hand", "t", "CF-1.11")
 
 
 def test_values_are_those_of_the_step(forecaster: Forecaster) -> None:

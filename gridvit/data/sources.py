@@ -22,6 +22,7 @@ from gridvit.data.grib import open_grib
 from gridvit.data.hdf5 import SIGNATURE, is_netcdf, open_hdf5
 from gridvit.data.joined import join
 from gridvit.data.matlab import open_matlab
+from gridvit.data.remote import remote_options, unreachable
 from gridvit.data.standard import standardise
 from gridvit.errors import InputError
 
@@ -79,7 +80,7 @@ def _matches(path: str) -> list[str]:
 
 def _open(name: str, group: str, chunks: Chunks) -> xr.Dataset:
     if "://" in name:
-        return _with_xarray(name, {"engine": "zarr", "chunks": chunks, **({"group": group} if group else {})})
+        return _remote(name, group, chunks)
     path = Path(name)
     try:
         return _by_content(path, group, chunks)
@@ -87,6 +88,16 @@ def _open(name: str, group: str, chunks: Chunks) -> xr.Dataset:
         if isinstance(error, InputError):
             raise
         raise _explained(str(path), error) from error
+
+
+def _remote(address: str, group: str, chunks: Chunks) -> xr.Dataset:
+    options = remote_options(address, group)
+    try:
+        return _with_xarray(address, {**options, "chunks": chunks})
+    except InputError:
+        raise
+    except Exception as error:  # of zarr, or of whatever reads this kind of address
+        raise unreachable(address, error) from error
 
 
 def _by_content(path: Path, group: str, chunks: Chunks) -> xr.Dataset:
