@@ -14,11 +14,12 @@ from gridvit import checkpoint
 from gridvit.config import DataConfig, RunConfig, SimulateConfig
 from gridvit.data import simulate as simulation
 from gridvit.data.choices import open_chosen
+from gridvit.data.measure import Measured
 from gridvit.data.standard import standardise
 from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster, stated_periodicity
 from gridvit.report import build
-from gridvit.run.folder import RunFolder, load_fields
+from gridvit.run.folder import STATISTICS, RunFolder, load_fields
 from gridvit.training.metrics import read_metrics
 from gridvit.training.train import fit, plan
 
@@ -55,8 +56,10 @@ def train(config: RunConfig, data: xr.Dataset | None = None, overwrite: bool = F
     folder = RunFolder(Path(config.root) / config.name)
     config = replace(config, data=located(config.data))
     folder.refuse(config, overwrite)
-    planned = plan(config, load_fields(config, data))
+    known = None if overwrite else Measured.load(folder / STATISTICS)
+    planned = plan(config, load_fields(config, data), known)
     folder.claim(config, overwrite)
+    planned.measured.save(folder / STATISTICS)
     checkpoint.save(folder / MODEL_FILE, fit(planned, folder.path), planned.description)
     return folder.path
 
