@@ -247,3 +247,37 @@ def test_files_that_change_under_a_run_stop_it_and_other_data_do_not_resume_it(
     with pytest.raises(InputError, match=r"expected the data that the run was started with, got another mean, 103\.\d+ "
                        r"instead of 102\.\d+: restore the file, or start again with --overwrite"):  # fmt: skip
         gridvit.run.train(config)
+
+
+@pytest.mark.usefixtures("_small_blocks")
+@pytest.mark.parametrize("gaps", [False, True])
+def test_a_cluster_gives_the_statistics_of_one_machine(tmp_path: Path, gaps: bool) -> None:
+    distributed = pytest.importorskip("distributed")
+    fields = opened(write(weather(gaps=gaps), tmp_path / "w.zarr"))
+    here = measured(fields, LEADS, MIB)
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        there = measured(fields, LEADS, MIB, cluster.scheduler_address)
+    for name in ("mean", "std", "increment_std"):
+        np.testing.assert_allclose(
+            getattr(there.statistics, name), getattr(here.statistics, name), rtol=1e-10, atol=1e-12
+        )
+    if gaps:
+        np.testing.assert_array_equal(there.statistics.presence, here.statistics.presence)
+    np.testing.assert_allclose(
+        there.climatology.coefficients, here.climatology.coefficients, rtol=1e-9, atol=1e-9
+    )
+
+
+def test_a_cluster_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    fields = opened(write(weather(), tmp_path / "w.zarr"))
+    with pytest.raises(
+        InputError, match=r"expected a dask scheduler at tcp://127.0.0.1:9, got none \(OSError\)"
+    ):
+        measured(fields, LEADS, MIB, "tcp://127.0.0.1:9")
+    with pytest.raises(
+        InputError, match="expected data.dask like tcp://host:8786, or \"slurm\", got 'here': correct"
+    ):
+        DataConfig(dask="here")

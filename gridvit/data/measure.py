@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gridvit.climatology import Climatology, Design
+from gridvit.data.cluster import summed_on
 from gridvit.data.fields import Fields
 from gridvit.data.normalise import Statistics, of_sums
 from gridvit.data.stored import Stored
@@ -80,11 +81,17 @@ class Measured:
                 )
 
 
-def measured(fields: Fields, leads: Sequence[int], buffer: float | int) -> Measured:
-    """Statistics and climatology of the training part, in one pass within ``buffer`` bytes beside the blocks.
+def measured(fields: Fields, leads: Sequence[int], buffer: float | int, dask: str = "") -> Measured:
+    """Statistics and climatology of the training part, in one pass.
+
+    Args:
+        fields: the training part, in memory or stored.
+        leads: steps of the increments.
+        buffer: bytes that the equations of the climatology may take.
+        dask: the cluster that takes them of stored fields; empty for this machine.
 
     Raises:
-        InputError: what ``Stored.read`` and ``compute`` refuse.
+        InputError: what ``Stored.read``, ``compute`` and ``summed_on`` refuse.
     """
     design = Design.of(fields.times)
     columns = design(fields.times)
@@ -92,12 +99,18 @@ def measured(fields: Fields, leads: Sequence[int], buffer: float | int) -> Measu
     room = 8 * 2 * cells * (columns.shape[1] + 1) <= buffer
     if not room:
         log.info("no climatology: its equations for %d cells do not fit in data.buffer", cells)
-    sums = summed(fields.values, fields.grid.areas, leads, columns if room else columns[:, :0])
+    columns = columns if room else columns[:, :0]
+    if dask and isinstance(fields.values, Stored):
+        sums = summed_on(dask, fields.values, fields.grid.areas, leads, columns)
+    else:
+        sums = summed(fields.values, fields.grid.areas, leads, columns)
     climatology = climatology_of(sums, design, fields) if room else None
     return Measured(of_sums(sums, fields), climatology, fingerprint(fields))
 
 
-def remeasured(fields: Fields, leads: Sequence[int], buffer: float | int, known: Measured | None) -> Measured:
+def remeasured(
+    fields: Fields, leads: Sequence[int], buffer: float | int, dask: str, known: Measured | None
+) -> Measured:
     """What an interrupted run had measured, where the data are still the same: their files, or else their statistics.
 
     Raises:
@@ -105,10 +118,10 @@ def remeasured(fields: Fields, leads: Sequence[int], buffer: float | int, known:
     """
     now = fingerprint(fields)
     if known is None:
-        return measured(fields, leads, buffer)
+        return measured(fields, leads, buffer, dask)
     if now["files"] and now == known.fingerprint:
         return known
-    known.refuse_other(measured(fields, leads, buffer))
+    known.refuse_other(measured(fields, leads, buffer, dask))
     if now["files"] != known.fingerprint["files"]:
         log.info("the files have changed since the run was started, their statistics have not: going on")
     return replace(known, fingerprint=now)

@@ -20,7 +20,7 @@ from gridvit.parsing import differences, load_config, save_config
 STATISTICS = "statistics.npz"
 KNOWN = {"config.yaml", "checkpoints", STATISTICS, "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc",
          "analysis.nc", "report.html", "figures"}  # fmt: skip
-FREE = ("name", "root", "evaluation.")  # fields that do not change what is trained
+FREE = ("name", "root", "evaluation.", "data.dask")  # fields that do not change what is trained
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def plan(config: RunConfig, fields: Fields, known: Measured | None = None) -> Pl
     refuse_bounded_shift(config.training.shift, fields)
     refuse_undated(config.model.features, fields)
     L.seed_everything(config.training.seed, workers=True, verbose=False)
-    measured = remeasured(parts["train"], found.leads, config.data.buffer * GIB, known)
+    measured = remeasured(parts["train"], found.leads, config.data.buffer * GIB, config.data.dask, known)
     statistics = measured.statistics
     for part in (parts["validate"], parts["test"]):
         for _, values in blocks(part.values):
