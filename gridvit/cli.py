@@ -25,6 +25,7 @@ Learn how gridded fields evolve with a transformer, and read what it learned as 
   analyse RUN                     attention distances, learned stencil, symbol, recovered coefficients
   report RUN                      one self-contained HTML page of it all
   fetch NAME [--out DIR]          a public data set from the catalog; --list shows them
+  rechunk FILE --out STORE.zarr   a copy in chunks that training reads fast
 
 gridvit VERB --help tells the options of a verb; gridvit --version the version.
 """
@@ -268,6 +269,18 @@ def _fetch(arguments: Sequence[str]) -> None:
         _say(json.dumps(found, indent=2) if given.json else found["path"] or found["open"])
 
 
+def _rechunk(arguments: Sequence[str]) -> None:
+    options: dict[str, dict[str, Any]] = {
+        "file": {"type": str, "help": "a file, a store, or a pattern of files"},
+        "--out": {"type": str, "required": True, "help": "Zarr store to write"},
+        "--time": {"type": int, "default": 64, "help": "times in a chunk"},
+    }
+    given = _parsed("rechunk", "A copy in chunks that training reads fast.", options, arguments)
+    from gridvit.data.rechunk import rechunk
+
+    _say(rechunk(given.file, given.out, given.time))
+
+
 VERBS: dict[str, Verb] = {
     "simulate": _simulate,
     "check": _check,
@@ -277,6 +290,7 @@ VERBS: dict[str, Verb] = {
     "analyse": _analyse,
     "report": _report,
     "fetch": _fetch,
+    "rechunk": _rechunk,
 }
 
 if __name__ == "__main__":

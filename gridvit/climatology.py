@@ -95,6 +95,10 @@ class Climatology:
         parts = ["day of year"] * self.annual + ["hour of day"] * (len(self.hours) > 1)
         return f"climatology ({' and '.join(parts) or 'time mean'})"
 
+    def first(self, count: int) -> Climatology:
+        """That of the first variables."""
+        return Climatology(self.coefficients[:, :count], self.hours, self.annual)
+
     def at(self, times: Shaped[np.ndarray, "time"]) -> Float[np.ndarray, "time variable *space"]:
         """The climatology at each time; an hour of the day that was never seen is refused."""
         hours, days = _calendar(times)

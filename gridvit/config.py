@@ -94,7 +94,9 @@ class DataConfig:
         split: which part trains, validates and tests.
         loading: "memory" reads all of it first, "stream" reads it again each epoch within ``buffer``; "auto" streams
             what takes more than half of the memory that is free.
-        buffer: GiB that streaming may hold at once, for training and for statistics.
+        buffer: GiB that streaming may hold at once.
+        dask: where the statistics of streamed data are taken: here (empty), on a dask scheduler (tcp://...), or on
+            jobs of SLURM as dask-jobqueue is configured ("slurm").
     """
 
     path: str = ""
@@ -121,11 +123,14 @@ class DataConfig:
     split: Split = field(default_factory=Split)
     loading: Literal["auto", "memory", "stream"] = "auto"
     buffer: float | int = 1.0
+    dask: str = ""
 
     def __post_init__(self) -> None:
         _require(self, 1, "stride", "history", "leads")
         if not self.buffer > 0:
             raise InputError("data.buffer of more than 0 GiB", str(self.buffer), "correct it")
+        if self.dask not in ("", "slurm") and "://" not in self.dask:
+            raise InputError('data.dask like tcp://host:8786, or "slurm"', repr(self.dask), "correct it")
         _require(self, 0, "boundary")
         if not self.leads:
             raise InputError("at least one of data.leads", "none", "leave them out for a lead of one step")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gridvit.analysis.ridge import AnomalyRidge, LocalRidge
+from gridvit.climatology import Climatology
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 
@@ -97,7 +98,8 @@ def test_the_hour_of_the_day_is_the_climatologys_part(rng: np.random.Generator) 
     )
     tide = 50 * rng.normal(size=(4, 1, 7))[np.arange(400) % 4]
     u = tide + series(rng, lambda x: 0.9 * np.roll(x, 1, -1), (7,), 400)
-    found = AnomalyRidge.fit(u[:, :300], u[:, 300:], (times[:300], times[300:]), grid, [1, 2])
+    climatology = Climatology.fit(u[:, :300], times[:300])
+    found = AnomalyRidge.fit(climatology, u[:, :300], u[:, 300:], (times[:300], times[300:]), grid, [1, 2])
     cases = np.arange(300, 390)
     valid = times[cases[:, None] + np.array([1, 2])]
     truth = np.stack([u[0, cases + 1], u[0, cases + 2]], axis=1)

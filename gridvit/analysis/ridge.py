@@ -148,6 +148,7 @@ class AnomalyRidge:
     @classmethod
     def fit(
         cls,
+        climatology: Climatology,
         train: Fields,
         validate: Float[np.ndarray, "other_sample other_time variable *space"],
         times: tuple[np.ndarray, np.ndarray],
@@ -155,8 +156,7 @@ class AnomalyRidge:
         leads: Sequence[int],
         radius: int = 2,
     ) -> AnomalyRidge:
-        """Climatology and regression from the train part; ``times`` are those of both parts."""
-        climatology = Climatology.fit(train, times[0])
+        """Regression of the train part's anomalies from its climatology; ``times`` are those of both parts."""
         parts = (part - climatology.at(when) for part, when in zip((train, validate), times, strict=True))
         return cls(climatology, LocalRidge.fit(next(parts), next(parts), grid, leads, radius))
 

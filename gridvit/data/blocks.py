@@ -15,12 +15,12 @@ BLOCK = 64 * MIB  # bytes: long enough that reading it, not asking for it, takes
 Block = tuple[slice, slice]  # of samples and times
 
 
-def cut(values: np.ndarray | Stored, size: int = BLOCK) -> list[Block]:
-    """Blocks of about ``size`` bytes, of whole chunks, sample after sample and in time."""
+def cut(values: np.ndarray | Stored) -> list[Block]:
+    """Blocks of about ``BLOCK`` bytes, of whole chunks, sample after sample and in time."""
     samples, times = values.shape[:2]
     chunks, phase = (values.chunks, values.phase) if isinstance(values, Stored) else ((1, 1), 0)
     one = chunks[0] * values.nbytes // max(1, samples * times)
-    length = max(1, size // max(1, one * chunks[1])) * chunks[1]
+    length = max(1, BLOCK // max(1, one * chunks[1])) * chunks[1]
     starts = [0, *(start for start in range(phase, times, length) if start), times]
     return [
         (slice(s, min(s + chunks[0], samples)), slice(first, last))
@@ -29,13 +29,13 @@ def cut(values: np.ndarray | Stored, size: int = BLOCK) -> list[Block]:
     ]
 
 
-def blocks(values: np.ndarray | Stored, size: int = BLOCK) -> Iterator[tuple[Block, np.ndarray]]:
+def blocks(values: np.ndarray | Stored) -> Iterator[tuple[Block, np.ndarray]]:
     """Every block of ``cut`` and its values (s, t, V, *space), valid until the next but one is asked for.
 
     Raises:
         InputError: what ``Stored.read`` refuses.
     """
-    wanted = cut(values, size)
+    wanted = cut(values)
     if not isinstance(values, Stored):
         yield from ((block, values[block]) for block in wanted)
         return

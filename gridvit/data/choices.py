@@ -93,7 +93,9 @@ def stacked(ds: xr.Dataset, stack: Sequence[str]) -> xr.Dataset:
             for i, value in enumerate(held):
                 layer = array.isel({dim: i}, drop=True).assign_attrs(stacked_from=base)
                 layers[f"{name}_{shown(value)}"] = layer
+        encoding = ds.encoding
         ds = xr.Dataset(layers, {n: c for n, c in ds.coords.items() if dim not in c.dims}, ds.attrs)
+        ds.encoding = encoding
     return ds
 
 

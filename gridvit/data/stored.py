@@ -16,6 +16,7 @@ from gridvit.data.layout import Layout
 from gridvit.errors import InputError
 
 PERCENT = 100.0
+PORTION = 2**24  # bytes
 Piece = tuple[slice, slice | np.ndarray]  # cells of the Grid, and where the file has them
 
 
@@ -223,15 +224,30 @@ class Stored:
         chosen, when = self.samples[samples], self.times[times]
         if out is None:
             out = np.empty((len(chosen), len(when), *self.shape[2:]), dtype=self.dtype)
-        stamps = self.stamps[_slice(when)]
         whole = len(when) == len(range(len(self.stamps))[:: self.times.step])
-        for c, channel in enumerate(self.channels):
-            try:
-                channel.place(channel.raw(chosen, when), out[:, :, c])
-            except Exception as error:  # of whatever library decodes the file
-                raise _unreadable(channel, stamps, error) from error
-            refuse_unusable(channel.name, out[:, :, c], stamps, channel.source, whole)
+        for c, channel in enumerate(self.channels if out.size else ()):
+            for part in self._portions(when):
+                stamps = self.stamps[_slice(when[part])]
+                try:
+                    raw = channel.raw(chosen, when[part])
+                except Exception as error:  # of whatever library decodes the file
+                    raise _unreadable(channel, stamps, error) from error
+                channel.place(raw, out[:, part, c])
+            refuse_unusable(channel.name, out[:, :, c], self.stamps[_slice(when)], channel.source, whole)
         return out
+
+    @property
+    def portion(self) -> int:
+        """Times of one variable to decode at once: whole chunks, of ``PORTION`` bytes if one is smaller."""
+        sample, chunk = self.chunks
+        return chunk * max(1, PORTION // max(1, chunk * sample * self.frame_bytes // len(self.channels)))
+
+    def _portions(self, when: range) -> list[slice]:
+        """Parts of the times, cut where chunks begin."""
+        length = self.portion
+        first = -(when.start // when.step) % self.chunks[1]
+        cuts = [0, *(i for i in range(first, len(when), length) if i), len(when)]
+        return [slice(a, b) for a, b in pairwise(cuts)]
 
 
 def _unreadable(channel: Channel, stamps: np.ndarray, error: Exception) -> InputError:

@@ -126,10 +126,10 @@ class StreamLoader:
     """
 
     def __init__(self, stream: Stream, workers: int = 0) -> None:
-        self.sampler = stream
+        self.sampler, self.dataset = stream, _Carried(stream)
         processes: dict[str, Any] = {"multiprocessing_context": "spawn", "persistent_workers": True}
         self._loader = DataLoader(
-            _Carried(stream), batch_size=None, num_workers=workers, **(processes if workers else {})
+            self.dataset, batch_size=None, num_workers=workers, **(processes if workers else {})
         )
 
     def __len__(self) -> int:

@@ -23,12 +23,13 @@ from gridvit.channels import Channels
 from gridvit.climatology import Climatology
 from gridvit.data.fields import Fields
 from gridvit.data.loading import GIB, in_memory, within
+from gridvit.data.measure import Measured
 from gridvit.data.simulate import exact_step, generating_step
 from gridvit.data.windows import partition, windows
 from gridvit.forecast import CHUNK, Forecaster, forecast_array
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context, Step
-from gridvit.run.folder import RunFolder
+from gridvit.run.folder import STATISTICS, RunFolder
 
 log = logging.getLogger("gridvit")
 
@@ -123,7 +124,9 @@ def evaluate(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.
     truth, weights = cases.truth, area_weights(forecaster.grid)
     truth[..., unscored(forecaster.step)] = np.nan
     errors = {}
-    for name, forecast in forecasts(forecaster, parts, cases, config.data.stride):
+    known = Measured.load(folder / STATISTICS)
+    climatology = None if known is None else known.climatology
+    for name, forecast in forecasts(forecaster, parts, cases, config.data.stride, climatology):
         errors[name] = square_errors(forecast, truth, weights)
         log.info("scored %s on %d cases", name, len(truth))
         if name == "emulator":
@@ -134,11 +137,16 @@ def evaluate(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.
 
 
 def forecasts(
-    forecaster: Forecaster, parts: dict[str, Fields], cases: Cases, stride: int
+    forecaster: Forecaster,
+    parts: dict[str, Fields],
+    cases: Cases,
+    stride: int,
+    climatology: Climatology | None = None,
 ) -> Iterator[tuple[str, Float[np.ndarray, "case lead variable *space"]]]:
     """Every forecast by name, one at a time: the emulator, then its baselines.
 
-    Where an initial value is missing, persistence takes the train part's mean of the cell.
+    ``climatology`` is the one saved with the run; without it, it is fitted here. Where an initial value is missing,
+    persistence takes the train part's mean of the cell.
     """
     step, grid = forecaster.step, forecaster.grid
     train, validate = parts["train"].targets, parts["validate"].targets
@@ -149,7 +157,9 @@ def forecasts(
     damped = DampedPersistence.fit(train.array, leads, grid)
     yield PERSISTENCE, np.repeat(damped.filled(cases.states)[:, None], cases.leads, axis=1)
     yield "damped persistence", damped(cases.states)
-    climatology = Climatology.fit(train.array, train.times)
+    if climatology is None:
+        climatology = Climatology.fit(train.array, train.times)
+    climatology = climatology.first(len(train.variables))
     yield climatology.name, climatology(cases.valid_times)
     if any(np.isnan(part.targets.array).any() for part in parts.values()):
         log.info("left out local ridge and solvers: they need values in every cell, and the data have gaps")
@@ -158,7 +168,7 @@ def forecasts(
         yield "local ridge", LocalRidge.fit(train.array, validate.array, grid, leads)(cases.states)
         if len(climatology.hours) > 1 or climatology.annual:
             times = (train.times, validate.times)
-            ridge = AnomalyRidge.fit(train.array, validate.array, times, grid, leads)
+            ridge = AnomalyRidge.fit(climatology, train.array, validate.array, times, grid, leads)
             yield "local ridge of anomalies", ridge(cases.states, cases.times, cases.valid_times)
     for name, solver in solvers(cases.fields, stride, step.channels.pace).items():
         yield name, forecast_array(solver, cases.states.astype(np.float64), cases.seconds, cases.leads)

@@ -17,14 +17,15 @@ from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.parsing import differences, load_config, save_config
 
-KNOWN = {"config.yaml", "checkpoints", "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc", "analysis.nc",
-         "report.html", "figures"}  # fmt: skip
-FREE = ("name", "root", "evaluation.")  # fields that do not change what is trained
+STATISTICS = "statistics.npz"
+KNOWN = {"config.yaml", "checkpoints", STATISTICS, "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc",
+         "analysis.nc", "report.html", "figures"}  # fmt: skip
+FREE = ("name", "root", "evaluation.", "data.dask")  # fields that do not change what is trained
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """``config.yaml``, ``checkpoints/``, ``metrics.csv``, ``model.safetensors``, ``scores.nc``, ... of one run."""
+    """``config.yaml``, ``checkpoints/``, ``statistics.npz``, ``metrics.csv``, ``model.safetensors``, ... of one run."""
 
     path: Path
 

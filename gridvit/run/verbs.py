@@ -15,10 +15,11 @@ from gridvit.axes import find_axes
 from gridvit.config import DataConfig, RunConfig, SimulateConfig
 from gridvit.data import simulate as simulation
 from gridvit.data.choices import open_chosen
+from gridvit.data.measure import Measured
 from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.report import build
-from gridvit.run.folder import RunFolder, load_fields
+from gridvit.run.folder import STATISTICS, RunFolder, load_fields
 from gridvit.training.metrics import read_metrics
 from gridvit.training.train import fit, plan
 
@@ -38,7 +39,8 @@ def located(data: DataConfig) -> DataConfig:
     def absolute(name: str) -> str:
         return os.path.abspath(os.path.expanduser(name)) if name and "://" not in name else name
 
-    return replace(data, path=absolute(data.path), files=tuple(absolute(name) for name in data.files))
+    files = tuple(absolute(name) for name in data.files)
+    return replace(data, path=absolute(data.path), static_file=absolute(data.static_file), files=files)
 
 
 def train(config: RunConfig, data: xr.Dataset | None = None, overwrite: bool = False) -> Path:
@@ -55,8 +57,10 @@ def train(config: RunConfig, data: xr.Dataset | None = None, overwrite: bool = F
     folder = RunFolder(Path(config.root) / config.name)
     config = replace(config, data=located(config.data))
     folder.refuse(config, overwrite)
-    planned = plan(config, load_fields(config, data))
+    known = None if overwrite else Measured.load(folder / STATISTICS)
+    planned = plan(config, load_fields(config, data), known)
     folder.claim(config, overwrite)
+    planned.measured.save(folder / STATISTICS)
     checkpoint.save(folder / MODEL_FILE, fit(planned, folder.path), planned.description)
     return folder.path
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import lightning as L
 from torch.utils.data import DataLoader, Sampler
 
 from gridvit.config import TrainingConfig
 from gridvit.data.fields import Fields
+from gridvit.data.measure import refuse_changed
 from gridvit.data.samples import PAIR, Batch, Windows, shuffled, whole_batch
 from gridvit.data.sharing import batch_edges, share
 from gridvit.data.stored import Stored
@@ -38,6 +40,17 @@ class EpochBatches(Sampler[list[int]]):
         order = list(whole) if self.seed is None else shuffled(self.length, self.seed, self.epoch)
         for first, last in pairwise(self.edges.tolist()):
             yield order[first:last]
+
+
+class Unchanged(L.Callback):
+    """Files that stay on disk must be those that were measured, at the start of every epoch; else InputError."""
+
+    def __init__(self, fingerprint: dict[str, Any], fields: Fields) -> None:
+        self.fingerprint, self.fields = fingerprint, fields
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Compare."""
+        refuse_changed(self.fingerprint, self.fields)
 
 
 class WindowsModule(L.LightningDataModule):

@@ -19,17 +19,18 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 
 from gridvit.channels import Channels
 from gridvit.checkpoint import Description, build
-from gridvit.config import RunConfig, TrainingConfig
+from gridvit.config import RunConfig
 from gridvit.data.blocks import blocks
 from gridvit.data.fields import Fields
-from gridvit.data.normalise import compute, refuse_new_gaps
+from gridvit.data.measure import Measured, remeasured
+from gridvit.data.normalise import refuse_new_gaps
 from gridvit.data.windows import partition
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.features import TIMED
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import BEST, LAST, Checkpoints
-from gridvit.training.datamodule import WindowsModule
+from gridvit.training.datamodule import Unchanged, WindowsModule
 from gridvit.training.metrics import MetricsFile
 from gridvit.training.objective import NextStep
 
@@ -45,14 +46,18 @@ class Plan:
     parts: dict[str, Fields]
     model: ModelStep
     description: Description
+    measured: Measured
 
 
-def plan(config: RunConfig, fields: Fields) -> Plan:
+def plan(config: RunConfig, fields: Fields, known: Measured | None = None) -> Plan:
     """Split the data, take the statistics of the training part, and build the model.
 
+    ``known`` is what an interrupted run had measured: used again where the files have not changed since.
+
     Raises:
-        InputError: a part of the split that is too short, a constant variable, a patch that does not fit, a shift
-            along an axis that is not periodic, a variable with gaps that the training part does not have.
+        InputError: data whose statistics are not those ``known``; a part of the split that is too short, a constant
+            variable, a patch that does not fit, a shift along an axis that is not periodic, a variable with gaps that
+            the training part does not have.
     """
     description = Description.of(config.model, config.data, fields)
     found = description.channels
@@ -62,12 +67,13 @@ def plan(config: RunConfig, fields: Fields) -> Plan:
     refuse_bounded_shift(config.training.shift, fields)
     refuse_undated(config.model.features, fields)
     L.seed_everything(config.training.seed, workers=True, verbose=False)
-    statistics = compute(parts["train"], found.leads)
+    measured = remeasured(parts["train"], found.leads, config.data.buffer * GIB, config.data.dask, known)
+    statistics = measured.statistics
     for part in (parts["validate"], parts["test"]):
         for _, values in blocks(part.values):
             refuse_new_gaps(values, fields.names, statistics.presence)
     static = None if fields.static_values is None else standard_static(fields.static_values, fields.grid)
-    return Plan(config, parts, build(description, statistics, static), description)
+    return Plan(config, parts, build(description, statistics, static), description, measured)
 
 
 def standard_static(
@@ -119,7 +125,7 @@ def fit(plan: Plan, folder: Path) -> ModelStep:
         sum(p.numel() for p in plan.model.parameters()), plan.model.token_grid.size,
         train.n_samples * (train.n_times - offsets[-1] + offsets[0]),
     )  # fmt: skip
-    _run(objective, data, plan.config.training, folder)
+    _run(objective, data, plan, folder)
     best = folder / "checkpoints" / BEST
     if not best.exists():
         raise InputError("a finite validation loss", "none in any epoch", "lower training.learning_rate")
@@ -141,9 +147,14 @@ def refuse_bounded_shift(axes: tuple[str, ...], fields: Fields) -> None:
             )
 
 
-def _run(objective: NextStep, data: WindowsModule, options: TrainingConfig, folder: Path) -> None:
+def _run(objective: NextStep, data: WindowsModule, plan: Plan, folder: Path) -> None:
     """Run Lightning from the last checkpoint, if there is one, to the last epoch."""
-    callbacks: list[Callback] = [Checkpoints(folder / "checkpoints"), MetricsFile(folder / "metrics.csv")]
+    options = plan.config.training
+    callbacks: list[Callback] = [
+        Unchanged(plan.measured.fingerprint, plan.parts["train"]),
+        Checkpoints(folder / "checkpoints"),
+        MetricsFile(folder / "metrics.csv"),
+    ]
     interactive = sys.stderr.isatty()
     if interactive:
         callbacks.append(RichProgressBar())
