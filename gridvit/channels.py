@@ -14,7 +14,7 @@ class Channels:
     """x(t) = (u, v at t, t - 1, ..), f, s -> u(t + L), y(t + L): what is predicted, and from what.
 
     A frame holds the moving variables in this order: prognostic u (seen and predicted), diagnostic y (predicted
-    alone), predictor v (seen at the present alone), forcing f (known in the future). A state is a frame without its
+    alone), predictor v (seen, not predicted), forcing f (known in the future). A state is a frame without its
     forcings, followed by the earlier frames of u and v: the step of a model with history is then a step of this
     larger state, as multi-step schemes are read in companion form.
 

@@ -28,6 +28,7 @@ from gridvit.data.roles import Variable, channels
 from gridvit.data.times import TimeStep
 from gridvit.errors import InputError
 from gridvit.grid import Grid
+from gridvit.nn.features import TIMED
 from gridvit.nn.step import ModelStep
 
 FORMAT = 3
@@ -67,8 +68,8 @@ class Description:
         """The step of a forecast; ``step`` is that of the data."""
         return self.step.strided(self.channels.pace)
 
-    def refuse_other(self, grid: Grid, variables: Sequence[Variable], dates: bool) -> None:
-        """A model serves the grid, the units and the kind of time that it was trained with.
+    def refuse_other(self, grid: Grid, variables: Sequence[Variable], times: np.ndarray) -> None:
+        """A model serves the grid, the units, the kind of time and, where it looks at dates, the calendar of training.
 
         Raises:
             InputError: data that differ in one of these.
@@ -88,11 +89,14 @@ class Description:
                     repr(other.units),
                     "convert the data",
                 )
+        dates = times.dtype.kind not in "fiu"
         if dates != self.step.dates:
             kinds = {True: "dates", False: "plain numbers"}
             raise InputError(
                 f"{kinds[self.step.dates]} on the time axis", kinds[dates], "decode or convert the times"
             )
+        if self.channels.known_places or set(self.config.features) & set(TIMED):
+            self.step.refuse_other_calendar(times)
 
     def to_json(self) -> str:
         """Every field as plain JSON, exact."""

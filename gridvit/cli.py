@@ -204,19 +204,23 @@ def _train(arguments: Sequence[str]) -> None:
 
 
 def _forecast(arguments: Sequence[str]) -> None:
-    options = {
+    options: dict[str, dict[str, Any]] = {
         **RUN,
         "file": {"type": str, "help": "file or store with the initial states"},
         "--steps": {"type": int, "default": 4, "help": "model steps to forecast"},
         "--init": {
             "type": str,
             "default": "last",
-            "help": "initial time: first, last, all, or a time in the file",
+            "help": "initial time: first, last, all (every data.stride-th), or a time in the file",
         },
         "--forcings": {
             "type": str,
             "default": "",
             "help": "file that covers the forecast, of what the model is given",
+        },
+        "--direct": {
+            "action": "store_true",
+            "help": "forecast at the leads that the model was trained for, each in one step, instead of --steps",
         },
     }
     given = _parsed(
@@ -224,7 +228,7 @@ def _forecast(arguments: Sequence[str]) -> None:
     )
     from gridvit import run
 
-    chosen = (given.init, given.overwrite, given.forcings)
+    chosen = (given.init, given.overwrite, given.forcings, given.direct)
     _say(run.forecast(given.run, given.file, given.steps, given.out, *chosen))
 
 

@@ -71,7 +71,7 @@ class DataConfig:
         files: further files to join to it along time.
         group: which group of the file, or which type of level of a GRIB file.
         variables: names to predict from their own past; all gridded variables that move in time where no role is given.
-        predictors: names that the model sees at the present, and does not predict.
+        predictors: names that the model sees in its history, and does not predict.
         diagnostics: names that it predicts, and does not see.
         forcings: names that are known in the future: the model sees them at both ends of a step.
         statics: names of fields that do not move, such as orography.
@@ -80,8 +80,8 @@ class DataConfig:
             {nino34: {variable: sst, region: {latitude: [-5, 5], longitude: [190, 240]}}}.
         vectors: pairs of components along the last and the last but one axis (eastward, northward), where the standard
             names do not say.
-        history: frames, a file step apart, that the model sees.
-        leads: file steps (after the stride) to what is predicted; the first is the step of a forecast.
+        history: frames that the model sees, a step of the data (``stride`` of the file) apart.
+        leads: steps of the data to what is predicted; the first is the step of a forecast.
         boundary: cells at each bounded axis at which forecasts are given the data's own values.
         periodic: axes stated to be periodic or not, by name, where the file does not say.
         select: one entry along further dimensions, e.g. {level: 500, number: 0}.
@@ -90,7 +90,7 @@ class DataConfig:
             along time.
         irregular: uneven times are refused, cut to the longest even stretch, counted in frames, or taken as months.
         calendar: calendar in which to read the dates of files that state different ones.
-        stride: one model step is this many file steps.
+        stride: one step of the data is this many steps of the file.
         split: which part trains, validates and tests.
         loading: "memory" reads all of it first, "stream" reads it again each epoch within ``buffer``; "auto" streams
             what takes more than half of the memory that is free.

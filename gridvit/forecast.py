@@ -18,9 +18,11 @@ from gridvit import __version__, checkpoint
 from gridvit.checkpoint import Description
 from gridvit.data.fields import stack
 from gridvit.data.layout import Layout
+from gridvit.data.matching import ends_among, same_samples
 from gridvit.data.normalise import refuse_new_gaps
-from gridvit.data.roles import Variable, gathered
-from gridvit.data.times import TimeStep, canonical, epoch_seconds, find_step
+from gridvit.data.roles import Variable
+from gridvit.data.standard import standardise, stated_periodicity
+from gridvit.data.times import TimeStep, canonical, epoch_seconds
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.step import ModelStep
@@ -60,14 +62,16 @@ def forecast_dataset(
     grid: Grid,
     layout: Layout,
     attrs: dict[str, Any],
+    ahead: Sequence[int] = (),
 ) -> xr.Dataset:
-    """u(t + n dt) from each of ``times``, n = 1, 2, ..., as a Dataset in the user's layout.
+    """u(t + n dt) from each of ``times``, n = 1, 2, ... or those of ``ahead``, as a Dataset in the user's layout.
 
     Dimensions ``(init_time, lead)`` come before those of the file, with ``valid_time(init_time, lead)``; an index has
     no others. ``values`` may have further channels behind those of ``variables``.
     """
-    leads, unit = step.leads(values.shape[2])
-    valid = np.array([[step.after(time, n + 1) for n in range(len(leads))] for time in times])
+    ahead = ahead or range(1, values.shape[2] + 1)
+    leads, unit = step.leads(ahead)
+    valid = np.array([[step.after(time, n) for n in ahead] for time in times])
     leading = ("sample", "init_time", "lead")
     arrays = {}
     for c, v in enumerate(variables):
@@ -85,10 +89,14 @@ def forecast_dataset(
     return layout.restore(ds if layout.sample else ds.isel(sample=0))
 
 
-def stated_periodicity(grid: Grid) -> dict[str, bool | float]:
-    """Which axes of a file a model takes to be periodic, and their periods: those of its own grid."""
-    axes = zip(grid.names, grid.periodic, grid.lengths, strict=True)
-    return {name: wraps and length for name, wraps, length in axes}
+@dataclass(frozen=True, eq=False)
+class Read:
+    """Variables of a user's Dataset: values in the model's layout, times, layout, and what its samples are called."""
+
+    values: Float[np.ndarray, "sample time variable *space"]
+    times: np.ndarray
+    layout: Layout
+    labels: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,16 +180,39 @@ class Forecaster:
             )
         initial = self._read(ds, steps, forcings)
         cases = forecast_array(self.step, initial.flat, initial.seconds, steps, initial.known)
-        values = cases.reshape(*initial.states.shape[:2], *cases.shape[1:])  # (S, I, L, state, *space)
-        attrs = {**ds.attrs, **self._stated(steps, str(ds.attrs.get("history", "")))}
-        out, sample = self.dataset(values, initial.times, initial.layout, attrs), initial.layout.sample
+        return self._out(cases, initial, ds, f"forecast of {steps} steps")
+
+    def direct(self, ds: xr.Dataset, forcings: xr.Dataset | None = None) -> xr.Dataset:
+        """As calling it, but at every lead that the model was trained for (``data.leads``), each in one step."""
+        initial = self._read(ds, 1, forcings)
+        chunks = []
+        for first in range(0, len(initial.flat), CHUNK):
+            part = slice(first, first + CHUNK)
+            known = None if initial.known is None else torch.from_numpy(initial.known(part))
+            context = Context(torch.from_numpy(initial.seconds[part]), known)
+            with torch.no_grad():
+                chunks.append(self.step.predict(torch.from_numpy(initial.flat[part]), context).numpy())
+        ahead = [lead // self.step.channels.pace for lead in self.step.channels.leads]
+        return self._out(np.concatenate(chunks), initial, ds, "direct forecast", ahead)
+
+    def _out(
+        self,
+        cases: Float[np.ndarray, "case lead channel *space"],
+        initial: Initial,
+        ds: xr.Dataset,
+        what: str,
+        ahead: Sequence[int] = (),
+    ) -> xr.Dataset:
+        values = cases.reshape(*initial.states.shape[:2], *cases.shape[1:])  # (S, I, L, channel, *space)
+        attrs = {**ds.attrs, **self._stated(what, str(ds.attrs.get("history", "")))}
+        out, sample = self.dataset(values, initial.times, initial.layout, attrs, ahead), initial.layout.sample
         return out.assign_coords({sample: ds[sample]}) if sample in ds.coords else out
 
     @staticmethod
-    def _stated(steps: int, history: str) -> dict[str, str]:
+    def _stated(what: str, history: str) -> dict[str, str]:
         """The CF conventions followed, and the file's history with this forecast as its newest line."""
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        line = f"{now} gridvit {__version__}: forecast of {steps} steps"
+        line = f"{now} gridvit {__version__}: {what}"
         return {"Conventions": "CF-1.11", "history": f"{line}\n{history}".rstrip()}
 
     def attention(
@@ -195,10 +226,10 @@ class Forecaster:
 
     def _read(self, ds: xr.Dataset, steps: int, forcings: xr.Dataset | None) -> Initial:
         """States, times, layout and known fields of the user's Dataset, checked against the model."""
-        channels, variables = self.step.channels, self.description.variables
-        now = [v for v in variables if v.role != "forcing"]
-        values, times, layout = self._values(ds, now, absent=channels.diagnostic)
-        history = channels.history
+        channels = self.step.channels
+        seen = [v for v in self.description.variables if v.name in channels.inputs]
+        read = self._values(ds, seen)
+        times, history, layout = read.times, channels.history, read.layout
         if len(times) < history:
             raise InputError(
                 f"at least {history} times along {layout.time!r}, the model's history",
@@ -206,66 +237,55 @@ class Forecaster:
                 "select times that the data hold",
             )
         if history > 1:
-            self._refuse_other_step(times, layout.time)
-        self.refuse_new_gaps(values, [v.name for v in now])
-        frames = np.stack([values[:, k : len(times) - history + 1 + k] for k in range(history)], 2)
+            self.description.step.refuse_other(times, layout.time)
+        now = np.full((*read.values.shape[:2], len(channels.now), *self.grid.shape), np.nan, np.float32)
+        now[:, :, channels.input_places] = read.values
+        frames = np.stack([now[:, k : len(times) - history + 1 + k] for k in range(history)], 2)
         flat = torch.from_numpy(frames.reshape(-1, *frames.shape[2:]))
         states = self.step.state_of(flat).numpy().reshape(*frames.shape[:2], -1, *self.grid.shape)
-        known = self._known(ds if forcings is None else forcings, times[history - 1 :], steps)
+        known = self._known(ds if forcings is None else forcings, read, times[history - 1 :], steps)
         return Initial(states, times[history - 1 :], layout, known)
 
-    def _values(
-        self, ds: xr.Dataset, variables: Sequence[Variable], absent: Sequence[str] = ()
-    ) -> tuple[np.ndarray, np.ndarray, Layout]:
-        """(S, T, C, *space) of the variables, NaN for those that are absent and may be, and their times."""
-        there = [v for v in variables if v.source in ds.data_vars or v.name not in absent]
-        standard, grid, layout = gathered(ds, there, stated_periodicity(self.grid), members=True)
+    def _values(self, ds: xr.Dataset, variables: Sequence[Variable]) -> Read:
+        """The variables of a Dataset in the layout of the model, checked against it."""
+        names, stated = [v.name for v in variables], stated_periodicity(self.grid)
+        standard, grid, layout = standardise(ds, names, stated, members=True)
         if not standard.sizes["time"]:
             raise InputError(
                 f"at least one time along {layout.time!r}", "none", "select a time that the data hold"
             )
         times = canonical(standard["time"].values, layout.time)
-        dates = times.dtype.kind not in "fiu"
-        self.description.refuse_other(grid, [v.described(standard[v.name]) for v in there], dates)
-        read = stack(standard, grid)
-        if len(there) == len(variables):
-            return read, times, layout
-        values = np.full((*read.shape[:2], len(variables), *grid.shape), np.nan, np.float32)
-        values[:, :, [n for n, v in enumerate(variables) if v in there]] = read
-        return values, times, layout
+        self.description.refuse_other(grid, [v.described(standard[v.name]) for v in variables], times)
+        values = stack(standard, grid)
+        self.refuse_new_gaps(values, names)
+        labels = standard["sample"].values if "sample" in standard.coords else np.arange(len(values))
+        return Read(values, times, layout, labels)
 
-    def _refuse_other_step(self, times: np.ndarray, name: str) -> None:
-        step = self.description.step
-        found = find_step(times, step.unit, name)
-        if found.months != step.months or abs(found.seconds - step.seconds) > 1e-3 * step.seconds:
-            raise InputError(
-                f"times in steps of {step}", str(found), "select every so many times of the file"
-            )
-
-    def _known(self, ds: xr.Dataset, times: np.ndarray, steps: int) -> Known | None:
-        """The known fields at each initial time and at the end of each step from it."""
-        places = self.step.channels.known_places
+    def _known(self, ds: xr.Dataset, states: Read, times: np.ndarray, steps: int) -> Known | None:
+        """The known fields of each state at its initial time and at the end of each step from it."""
+        places, step = self.step.channels.known_places, self.description.model_step
         if not places:
             return None
         wanted = [self.description.variables[n] for n in places]
-        values, found, _ = self._values(ds, wanted)
-        self.refuse_new_gaps(values, [v.name for v in wanted])
-        step = self.description.model_step
-        needed = np.array([[step.after(time, n) for n in range(steps + 1)] for time in times])
-        seconds, ends = epoch_seconds(found), epoch_seconds(needed.ravel())
-        near = np.abs(seconds[:, None] - ends).argmin(axis=0)
-        slack = 0.15 if step.months else 1e-3  # the middles and the ends of months wander
-        late = np.flatnonzero(np.abs(seconds[near] - ends) > slack * step.seconds)
-        if late.size:
-            names = ", ".join(v.name for v in wanted)
+        names = ", ".join(v.name for v in wanted)
+        read = self._values(ds, wanted)
+        ends = ends_among(read.times, times, step, steps)
+        if (ends < 0).any():
+            case, end = np.argwhere(ends < 0)[0]
             raise InputError(
                 f"{names} at the start and the end of each step",
-                f"none at {needed.ravel()[late[0]]}",
+                f"none at {step.after(times[case], int(end))}",
                 "give --forcings FILE that covers the forecast, or take fewer steps",
             )
-        sample, init = np.divmod(np.arange(len(values) * len(times)), len(times))
-        ends = near.reshape(needed.shape)[init]
-        return lambda part: values[sample[part, None], ends[part]]
+        same = same_samples(read.labels, states.labels)
+        if (same < 0).any():
+            raise InputError(
+                f"{names} for each sample of the states, or once for all",
+                f"none for {states.labels[same < 0][0]}",
+                "give forcings with the samples of the states",
+            )
+        sample, init = np.divmod(np.arange(len(same) * len(times)), len(times))
+        return lambda part: read.values[same[sample[part, None]], ends[init[part]]]
 
     def refuse_new_gaps(
         self, values: Float[np.ndarray, "sample time variable *space"], names: Sequence[str]
@@ -282,8 +302,9 @@ class Forecaster:
         times: np.ndarray,
         layout: Layout,
         attrs: dict[str, Any],
+        ahead: Sequence[int] = (),
     ) -> xr.Dataset:
         """Forecast values from ``times``, targets first, as a Dataset in the user's layout."""
         about = self.description
         targets = about.variables[: len(about.channels.targets)]
-        return forecast_dataset(values, times, about.model_step, targets, self.grid, layout, attrs)
+        return forecast_dataset(values, times, about.model_step, targets, self.grid, layout, attrs, ahead)

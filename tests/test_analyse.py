@@ -17,7 +17,8 @@ from gridvit.data.simulate import simulate
 from gridvit.grid import Grid
 from gridvit.nn.bias import make_bias
 from gridvit.run.analyse import energetic, first_variable, inside, schemes, token_stencils
-from gridvit.run.evaluate import Cases, solvers
+from gridvit.run.cases import Cases
+from gridvit.run.evaluate import solvers
 from gridvit.stencil import Stencil
 
 
@@ -86,7 +87,7 @@ def test_no_solver_for_what_the_file_no_longer_is(burgers: xr.Dataset, linear: x
 
 def test_cases_are_the_windows_of_the_test_part(linear: xr.Dataset) -> None:
     fields = load(linear)
-    cases = Cases(fields, np.array([[0, 1], [2, 3]]), 2, Channels(("u",)))
+    cases = Cases(fields, np.array([[0, 1], [2, 3]]), (1, 2), Channels(("u",)))
     values = fields.values
     np.testing.assert_array_equal(cases.states, [values[0, 1], values[2, 3]])
     np.testing.assert_array_equal(cases.truth[1], values[2, 4:6])
@@ -95,7 +96,7 @@ def test_cases_are_the_windows_of_the_test_part(linear: xr.Dataset) -> None:
 
 
 def test_cases_of_a_model_with_history_and_a_longer_step(linear: xr.Dataset) -> None:
-    cases = Cases.of(load(linear), 2, Channels(("u",), history=2, leads=(2,)))
+    cases = Cases.of(load(linear), (1, 2), Channels(("u",), history=2, leads=(2,)))
     values = cases.fields.values
     assert cases.index[:3].tolist() == [[0, 0], [0, 1], [1, 0]]
     np.testing.assert_array_equal(cases.frames(slice(1, 2))[0], values[0, 1:3])

@@ -128,7 +128,7 @@ def test_history_sees_what_one_frame_cannot(tmp_path: Path) -> None:
     assert ratios[2] < 0.3 * ratios[1]
     forecast = Forecaster.load(folder)(ds.isel(time=slice(7, 9)), 2)
     assert forecast["valid_time"].values.tolist() == [[4.5, 5.0]]
-    sentence = "expected times in steps of 0.5, got 1: select every so many times of the file"
+    sentence = "expected times in steps of 0.5 along 'time', got 3.5 after 2.5: set data.stride, or select every so"
     with pytest.raises(InputError, match=sentence):
         Forecaster.load(folder)(ds.isel(time=[5, 7]), 2)
     with pytest.raises(

@@ -179,5 +179,5 @@ def test_leads_in_hours_months_or_own_units() -> None:
         (TimeStep(30.4 * 86400, months=3), [3.0, 6.0, 9.0], "months"),
         (TimeStep(0.5, unit="1", dates=False), [0.5, 1.0, 1.5], "1"),
     ):
-        leads, found = step.leads(3)
+        leads, found = step.leads(range(1, 4))
         assert (leads.tolist(), found) == (values, unit)

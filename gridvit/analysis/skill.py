@@ -125,14 +125,15 @@ def block_bootstrap(
         seed: same seed, same interval.
 
     Returns:
-        Lower and upper end. NaN for a single case, which says nothing about spread.
+        Lower and upper end. NaN for no more cases than a block holds, which say nothing about spread.
 
     Reference: Künsch (1989), Ann. Statist. 17, 1217-1241, doi:10.1214/aos/1176347265.
     """
     cases = len(errors)
-    if cases < 2:
+    block = block or ceil(cases ** (1 / 3))
+    if cases < 2 or cases <= block:
         return np.full(errors.shape[1:], np.nan), np.full(errors.shape[1:], np.nan)
-    counts = _block_counts(cases, min(block or ceil(cases ** (1 / 3)), cases), draws, seed)
+    counts = _block_counts(cases, block, draws, seed)
     means = np.tensordot(counts, errors, axes=1)
     if reference is not None:
         below = np.tensordot(counts, reference, axes=1)

@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from gridvit.data.fields import Fields
+from gridvit.data.roles import ROUNDING
 from gridvit.data.sums import Sums, summed
 from gridvit.errors import InputError
 
 PERCENT = 100.0
-ROUNDING = 1e-7  # of the largest value: float32 cannot hold a smaller spread
 
 
 @dataclass(frozen=True, eq=False)

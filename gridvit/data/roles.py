@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -10,16 +11,19 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
-from gridvit.axes import Stated, find_axes
+from gridvit.axes import find_axes
 from gridvit.channels import ROLES, Channels
 from gridvit.config import DataConfig
-from gridvit.data.choices import named
+from gridvit.data.choices import named, open_chosen
 from gridvit.data.layout import Layout
-from gridvit.data.sources import open_dataset
-from gridvit.data.standard import standardise
+from gridvit.data.standard import narrowed, standardise, stated_periodicity
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 
+log = logging.getLogger("gridvit")
+ROUNDING = 1e-7  # of the largest value: float32 cannot hold a smaller spread
+NEAR = 1e-4  # of a cell: coordinates stored as float32 are the numbers that people write
+TAKEN = ("sample", "time", "init_time", "lead", "valid_time")  # names of a forecast's own coordinates
 SWAPPED = {"eastward": "northward", "x": "y"}
 
 
@@ -113,6 +117,9 @@ def requested(ds: xr.Dataset, data: DataConfig) -> tuple[Variable, ...]:
     plain["diagnostic"] += indices
     every = [variable for role in ROLES for variable in plain[role]]
     _refuse_twice([*(v.name for v in every), *named(ds, data.statics)])
+    for name in data.indices:
+        if name in ds.variables or name in ds.dims or name in TAKEN:
+            raise InputError("an index of a new name", f"{name!r}, which is taken", "name it otherwise")
     return tuple(every)
 
 
@@ -124,25 +131,6 @@ def _refuse_twice(names: Sequence[str]) -> None:
         )
 
 
-def gathered(
-    ds: xr.Dataset, variables: Sequence[Variable], periodic: Stated | None = None, members: bool = False
-) -> tuple[xr.Dataset, Grid, Layout]:
-    """The variables in the standard layout and order, indices among them as constant fields; lazily."""
-    standard, grid, layout = standardise(ds, [v.source for v in variables], periodic, members)
-    made = {v.name: _index(standard[v.of], grid, layout, v) for v in variables if v.of}
-    return standard.assign(made)[[v.name for v in variables]], grid, layout
-
-
-def _index(array: xr.DataArray, grid: Grid, layout: Layout, index: Variable) -> xr.DataArray:
-    """sum A u / sum A over the cells whose centres lie in the box, and that have a value; on every cell."""
-    weights = xr.DataArray(index_weights(grid, layout, index), dims=grid.names)
-    mean = array.weighted(weights).mean(list(grid.names))
-    attrs = {**array.attrs, "long_name": index.described(array).long_name}
-    return mean.expand_dims(
-        dict(zip(grid.names, grid.shape, strict=True)), (-2, -1)[-grid.ndim :]
-    ).assign_attrs(attrs)
-
-
 def index_weights(grid: Grid, layout: Layout, index: Variable) -> Float[np.ndarray, "*space"]:
     """A in the cells whose centres lie in the box of an index, else 0."""
     return grid.areas * _box(grid, layout, index)
@@ -152,6 +140,7 @@ def _box(grid: Grid, layout: Layout, index: Variable) -> Float[np.ndarray, "*spa
     inside = np.ones(grid.shape)
     places = _places(grid)
     inner = {axis.name: axis.inside for axis in layout.axes}
+    near = NEAR * _narrowest(grid)
     for name, first, last in index.region:
         axis = inner.get(name, name)
         if axis not in places:
@@ -160,9 +149,9 @@ def _box(grid: Grid, layout: Layout, index: Variable) -> Float[np.ndarray, "*spa
             )
         if axis == "longitude":
             span = 360 if last - first == 360 else (last - first) % 360
-            inside = inside * ((places[axis] - first) % 360.0 <= span)
+            inside = inside * ((places[axis] - first + near) % 360.0 <= span + 2 * near)
         else:
-            inside = inside * ((first <= places[axis]) & (places[axis] <= last))
+            inside = inside * ((first - near <= places[axis]) & (places[axis] <= last + near))
     if not inside.any():
         raise InputError(
             f"cells inside the region of the index {index.name!r}",
@@ -170,6 +159,13 @@ def _box(grid: Grid, layout: Layout, index: Variable) -> Float[np.ndarray, "*spa
             "make it larger",
         )
     return inside
+
+
+def _narrowest(grid: Grid) -> float:
+    """Width of the narrowest cell, in the units of its axis, or in degrees on a mesh."""
+    if grid.mesh is not None:
+        return float(np.rad2deg(np.sqrt(grid.mesh.solid_angle.min())))
+    return min(float(np.diff(bounds).min()) for bounds in grid.bounds)
 
 
 def _places(grid: Grid) -> dict[str, np.ndarray]:
@@ -195,42 +191,52 @@ def static_fields(
     if not data.statics:
         return (), np.zeros((0, *grid.shape), np.float32)
     if data.static_file:
-        with open_dataset(data.static_file) as held:
-            return _static(held, named(held, data.statics), data, grid)
-    return _static(ds, named(ds, data.statics), data, grid)
+        with open_chosen(replace(data, irregular="refuse"), data.static_file) as held:
+            return _static(held, named(held, data.statics), grid)
+    return _static(ds, named(ds, data.statics), grid)
 
 
 def _static(
-    ds: xr.Dataset, names: Sequence[str], data: DataConfig, grid: Grid
+    ds: xr.Dataset, names: Sequence[str], grid: Grid
 ) -> tuple[tuple[Variable, ...], Float[np.ndarray, "static *space"]]:
     variables, values = [], []
     for name in names:
         if name not in ds.data_vars:
             offered = ", ".join(map(str, ds.data_vars))
             raise InputError(f"a static field among {offered}", repr(name), "correct data.statics")
-        standard, found, _ = standardise(_at_one_time(ds[[name]]), [name], data.periodic or None, True)
+        still = _at_one_time(narrowed(ds, (name,)), name)
+        standard, found, _ = standardise(still, [name], stated_periodicity(grid), True)
         if found != grid:
             raise InputError(
                 f"static fields on the grid of the data ({grid.describe()})",
                 f"{name!r} on {found.describe()}",
                 "interpolate it to that grid",
             )
-        field = standard[name].isel(time=0).values.astype(np.float32)
-        field = field[0] if field.ndim > grid.ndim else field
-        if not np.nanstd(field) > 0:
-            raise InputError(
-                "static fields that vary in space", f"{name!r}, which is constant", "leave it out"
-            )
+        values.append(_still(name, standard[name].isel(time=0).values, grid))
         variables.append(replace(Variable.of_array(ds[name]), role="static"))
-        values.append(field)
     return tuple(variables), np.stack(values)
 
 
-def _at_one_time(ds: xr.Dataset) -> xr.Dataset:
+def _still(name: str, values: np.ndarray, grid: Grid) -> Float[np.ndarray, "*space"]:
+    """The one field of ``values``, which must be finite and vary."""
+    field = (values[0] if values.ndim > grid.ndim else values).astype(np.float64)
+    if np.isinf(field).any() or np.isnan(field).all():
+        what = "infinite values" if np.isinf(field).any() else "nothing"
+        raise InputError(
+            "static fields with values", f"{what} in {name!r}", "repair the file or leave it out"
+        )
+    if np.nanstd(field) <= ROUNDING * np.nanmax(np.abs(field)):
+        raise InputError("static fields that vary in space", f"{name!r}, which is constant", "leave it out")
+    return field.astype(np.float32)
+
+
+def _at_one_time(ds: xr.Dataset, name: str) -> xr.Dataset:
     time = find_axes(ds).time
-    if time is not None:
-        return ds.isel({time: slice(0, 1)})
-    return ds.drop_vars("time", errors="ignore").expand_dims(time=[np.datetime64("2000-01-01", "ns")])
+    if time is None:
+        return ds.drop_vars("time", errors="ignore").expand_dims(time=[np.datetime64("2000-01-01", "ns")])
+    if ds.sizes[time] > 1 and time in ds[name].dims:
+        log.info("the static field %s has %d times: the first is taken", name, ds.sizes[time])
+    return ds.isel({time: slice(0, 1)})
 
 
 def with_components(variables: Sequence[Variable], stated: Sequence[tuple[str, str]]) -> tuple[Variable, ...]:

@@ -59,6 +59,12 @@ def standardise(
     return _arranged(ds, axes, grid, layout), grid, layout
 
 
+def stated_periodicity(grid: Grid) -> dict[str, bool | float]:
+    """Which axes of a file a model takes to be periodic, and their periods: those of its own grid."""
+    axes = zip(grid.names, grid.periodic, grid.lengths, strict=True)
+    return {name: wraps and length for name, wraps, length in axes}
+
+
 def _by_dimension(periodic: Stated, axes: Axes) -> dict[str, bool | float]:
     inside = dict(zip(("latitude", "longitude"), axes.space, strict=True)) if axes.kind == "sphere" else {}
     return {name if name in axes.space else inside.get(name, name): wraps for name, wraps in periodic.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ EPOCH = "seconds since 1970-01-01"
 HOUR = 3600.0
 SHORTEST_MONTH = 28 * 86400.0  # seconds; a shorter step cannot be a calendar step
 MONTH_TOLERANCE = 3  # days: month ends run from 28 to 31, and month middles from 14 to 16
+_SAME_CALENDAR = {"gregorian": "standard", "proleptic_gregorian": "standard"}  # since 1582
 TOLERANCE = 1e-3  # of a step; files that store hours as float32 are off by less
 
 
@@ -47,12 +48,47 @@ class TimeStep:
             return time + np.timedelta64(round(steps * self.seconds * 1e9), "ns")
         return time + datetime.timedelta(microseconds=round(steps * self.seconds * 1e6))
 
-    def leads(self, count: int) -> tuple[np.ndarray, str]:
-        """1, ..., count steps as lead times, float64, and their unit: hours, months, or that of the plain numbers."""
-        numbers = np.arange(1, count + 1, dtype=np.float64)
+    def leads(self, steps: Sequence[int]) -> tuple[np.ndarray, str]:
+        """Numbers of steps as lead times, float64, and their unit: hours, months, or that of the plain numbers."""
+        numbers = np.array(steps, dtype=np.float64)
         if self.months:
             return numbers * self.months, "months"
         return (numbers * self.seconds / HOUR, "h") if self.dates else (numbers * self.seconds, self.unit)
+
+    def refuse_other(self, times: np.ndarray, name: str) -> None:
+        """Each of ``times``, as ``canonical`` gives them, must be a step after the one before it.
+
+        Raises:
+            InputError: the first that is not, along the axis ``name``.
+        """
+        seconds = epoch_seconds(times)
+        steps = np.diff(seconds)
+        largest = 0.0 if self.dates else float(np.abs(seconds).max(initial=0.0))
+        good = np.abs(steps - self.seconds) <= _slack(self.seconds, largest)
+        if self.months and len(steps) and steps.min() >= SHORTEST_MONTH:
+            months = month_steps(times, seconds)
+            good = np.zeros(len(steps), bool) if months is None else months == self.months
+        if not good.all():
+            bad = int(np.flatnonzero(~good)[0])
+            raise InputError(
+                f"times in steps of {self} along {name!r}",
+                f"{_show(times[bad + 1])} after {_show(times[bad])}",
+                "set data.stride, or select every so many times of the file",
+            )
+
+    def refuse_other_calendar(self, times: np.ndarray) -> None:
+        """Seconds since 1970 mean the same date in one calendar alone.
+
+        Raises:
+            InputError: dates in another calendar.
+        """
+        ours, theirs = (_SAME_CALENDAR.get(c, c) for c in (self.calendar, calendar_of(times)))
+        if self.dates and ours != theirs:
+            raise InputError(
+                f"dates in the calendar of the model, {self.calendar!r}",
+                repr(calendar_of(times)),
+                "convert them (xarray's convert_calendar), or train on this calendar",
+            )
 
     def strided(self, stride: int) -> TimeStep:
         """The step that takes every ``stride``-th time."""
@@ -74,6 +110,11 @@ class TimeStep:
     def from_dict(cls, fields: dict[str, Any]) -> TimeStep:
         """The inverse of ``to_dict``."""
         return cls(**fields)
+
+
+def calendar_of(times: np.ndarray) -> str:
+    """Of dates; "standard" for those of NumPy and for plain numbers."""
+    return str(times[0].calendar) if times.dtype == object and len(times) else "standard"
 
 
 def _months(months: float | int) -> str:
@@ -152,8 +193,7 @@ def find_step(times: np.ndarray, unit: str = "1", name: str = "time") -> TimeSte
     if not months:
         _refuse_uneven(times, seconds, name)
     length = float(seconds[-1] - seconds[0]) / (len(times) - 1)
-    calendar = times[0].calendar if times.dtype == object else "standard"
-    return TimeStep(length, months, "s" if dates else unit, dates, calendar)
+    return TimeStep(length, months, "s" if dates else unit, dates, calendar_of(times))
 
 
 def _refuse_unordered(times: np.ndarray, steps: np.ndarray, name: str) -> None:

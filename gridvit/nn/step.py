@@ -227,7 +227,7 @@ class ModelStep(nn.Module):
             self._both_ends(context)[:, 1, len(self.forcings) :].to(after),
             (0, 0) * self.grid.ndim + (0, targets - moving),
         )
-        return torch.where(rim, known[:, None], after)
+        return torch.where(rim & ~torch.isnan(known[:, None]), known[:, None], after)
 
     def forward(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gridvit.channels import Channels
 from gridvit.config import DataConfig, RunConfig
 from gridvit.data.fields import Fields, load
 from gridvit.data.normalise import compute
@@ -48,7 +49,12 @@ def check(
         options, path=path, variables=variables or options.variables, periodic=periodic or options.periodic
     )
     fields = load(None, options)
-    channels(fields.variables, fields.statics, options)
+    wanted = channels(fields.variables, fields.statics, options)
+    refuse_too_long(wanted, fields.n_times)
+    if wanted.boundary:
+        from gridvit.nn.position import rim
+
+        rim(fields.grid, wanted.boundary)
     compute(fields, options.leads)
     found = {
         "path": str(path),
@@ -71,6 +77,15 @@ def check(
         "statics": [v.name for v in fields.statics],
     }
     return found if config is None else {**found, "estimate": estimate(replace(config, data=options), fields)}
+
+
+def refuse_too_long(channels: Channels, times: int) -> None:
+    """A window of history and leads must fit into the data."""
+    frames = channels.offsets[-1] - channels.offsets[0] + 1
+    if frames > times:
+        raise InputError(
+            f"at least {frames} times for data.history and data.leads", str(times), "make them shorter"
+        )
 
 
 def kind(grid: Grid) -> str:

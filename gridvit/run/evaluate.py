@@ -5,98 +5,31 @@ from __future__ import annotations
 import logging
 import math
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from gridvit.analysis.baselines import DampedPersistence
 from gridvit.analysis.ridge import AnomalyRidge, LocalRidge
 from gridvit.analysis.skill import PERSISTENCE, area_weights, score_table, square_errors
-from gridvit.channels import Channels
 from gridvit.climatology import Climatology
 from gridvit.data.fields import Fields
 from gridvit.data.loading import GIB, in_memory, within
 from gridvit.data.measure import Measured
 from gridvit.data.simulate import exact_step, generating_step
-from gridvit.data.windows import partition, windows
-from gridvit.forecast import CHUNK, Forecaster, forecast_array
+from gridvit.data.windows import partition
+from gridvit.forecast import CHUNK, Forecaster, Known, forecast_array
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context, Step
+from gridvit.run.cases import Cases, scored_leads
 from gridvit.run.folder import STATISTICS, RunFolder
 
 log = logging.getLogger("gridvit")
-
-
-@dataclass(frozen=True, eq=False)
-class Cases:
-    """Windows of the test part: initial states and what followed them.
-
-    fields: the test part.
-    index:  (sample, first frame) of each window.
-    leads:  steps of the model in a window.
-    channels: of the model.
-    """
-
-    fields: Fields
-    index: Int[np.ndarray, "case 2"]
-    leads: int
-    channels: Channels
-
-    @classmethod
-    def of(cls, fields: Fields, leads: int, channels: Channels) -> Cases:
-        """Every window of ``leads`` model steps with the history before it."""
-        return cls(fields, windows(fields, channels.history - 1 + leads * channels.pace), leads, channels)
-
-    @property
-    def start(self) -> Int[np.ndarray, "case"]:
-        """Index of the initial time."""
-        return self.index[:, 1] + self.channels.history - 1
-
-    @cached_property
-    def states(self) -> Float[np.ndarray, "case variable *space"]:
-        """The model's variables at t, without earlier frames: what baselines start from."""
-        return self.fields.targets.array[self.index[:, 0], self.start]
-
-    def frames(self, part: slice) -> Float[np.ndarray, "case frame variable *space"]:
-        """The frames up to t, whole."""
-        sample, first = self.index[part].T[:, :, None]
-        return self.fields.array[sample, first + np.arange(self.channels.history)]
-
-    def known(self, part: slice) -> Float[np.ndarray, "case end known *space"]:
-        """What the model is given at t + n dt, n = 0..leads."""
-        ends = self.start[part, None] + self.channels.pace * np.arange(self.leads + 1)
-        return self.fields.array[self.index[part, :1], ends][:, :, self.channels.known_places]
-
-    @cached_property
-    def truth(self) -> Float[np.ndarray, "case lead variable *space"]:
-        """What is predicted, at t + n dt, n = 1..leads."""
-        return self.fields.targets.array[self.index[:, :1], self._ends]
-
-    @property
-    def _ends(self) -> Int[np.ndarray, "case lead"]:
-        return self.start[:, None] + self.channels.pace * np.arange(1, self.leads + 1)
-
-    @property
-    def seconds(self) -> Float[np.ndarray, "case"]:
-        """t, as ``Fields.seconds``."""
-        return self.fields.seconds[self.start]
-
-    @property
-    def times(self) -> np.ndarray:
-        """t ``(case,)``, as the file's own dates or numbers."""
-        return self.fields.times[self.start]
-
-    @property
-    def valid_times(self) -> np.ndarray:
-        """t + n dt ``(case, lead)``, as the file's own dates or numbers."""
-        return self.fields.times[self._ends]
 
 
 def evaluate(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.Dataset:
@@ -112,10 +45,10 @@ def evaluate(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.
     folder = RunFolder(Path(run))
     config = folder.config
     forecaster = Forecaster.load(folder.path)
-    leads, channels = config.evaluation.leads, forecaster.step.channels
-    longest = max(channels.leads[-1], leads * channels.pace)
+    channels = forecaster.step.channels
+    leads = scored_leads(config.evaluation.leads, channels)
     fields = folder.fields(forecaster, data)
-    parts = partition(config.data.split, fields, channels.history - 1 + longest)
+    parts = partition(config.data.split, fields, channels.history - 1 + leads[-1] * channels.pace)
     parts = {"test": in_memory(parts["test"])} | {
         name: within(parts[name], config.data.buffer * GIB, f"baselines see of the {name} part")
         for name in ("train", "validate")
@@ -150,12 +83,12 @@ def forecasts(
     """
     step, grid = forecaster.step, forecaster.grid
     train, validate = parts["train"].targets, parts["validate"].targets
-    leads = [step.channels.pace * n for n in range(1, cases.leads + 1)]
+    leads = [step.channels.pace * n for n in cases.leads]
     yield "emulator", emulated(step, cases)
     if len(step.channels.leads) > 1:
         yield "emulator, direct", direct(step, cases)
     damped = DampedPersistence.fit(train.array, leads, grid)
-    yield PERSISTENCE, np.repeat(damped.filled(cases.states)[:, None], cases.leads, axis=1)
+    yield PERSISTENCE, np.repeat(damped.filled(cases.states)[:, None], len(leads), axis=1)
     yield "damped persistence", damped(cases.states)
     if climatology is None:
         climatology = Climatology.fit(train.array, train.times)
@@ -171,25 +104,39 @@ def forecasts(
             ridge = AnomalyRidge.fit(climatology, train.array, validate.array, times, grid, leads)
             yield "local ridge of anomalies", ridge(cases.states, cases.times, cases.valid_times)
     for name, solver in solvers(cases.fields, stride, step.channels.pace).items():
-        yield name, forecast_array(solver, cases.states.astype(np.float64), cases.seconds, cases.leads)
+        yield name, stepped(solver, cases.states.astype(np.float64), cases)
+
+
+def stepped(
+    step: Step, states: np.ndarray, cases: Cases, known: Known | None = None
+) -> Float[np.ndarray, "case lead variable *space"]:
+    """The leads of forecasts that go on step after step."""
+    whole = forecast_array(step, states, cases.seconds, cases.leads[-1], known)
+    return whole[:, np.array(cases.leads) - 1]
 
 
 def emulated(step: ModelStep, cases: Cases) -> Float[np.ndarray, "case lead variable *space"]:
-    """The model's own forecasts, step after step."""
+    """The model's own forecasts, step after step; NaN beyond the first of a model with predictors."""
+    if step.channels.predictor:
+        return direct(step, cases, [1])
     states = np.concatenate([states for states, _ in _portions(step, cases)])
     known = cases.known if step.channels.known_places else None
-    return forecast_array(step, states, cases.seconds, cases.leads, known)[:, :, : len(step.channels.targets)]
+    return stepped(step, states, cases, known)[:, :, : len(step.channels.targets)]
 
 
-def direct(step: ModelStep, cases: Cases) -> Float[np.ndarray, "case lead variable *space"]:
-    """The forecasts that the model makes for its leads in one step each; NaN at leads that it was not trained for."""
+def direct(
+    step: ModelStep, cases: Cases, leads: Sequence[int] = ()
+) -> Float[np.ndarray, "case lead variable *space"]:
+    """The forecasts that the model makes for its leads (or some of them) in one step each; NaN at the others."""
     found = np.full_like(cases.truth, np.nan)
-    places = [lead // step.channels.pace - 1 for lead in step.channels.leads]
-    kept = [n for n, place in enumerate(places) if place < cases.leads]
+    reached = [lead // step.channels.pace for lead in step.channels.leads]
+    kept = [n for n, lead in enumerate(reached) if lead in (leads or reached)]
+    places = [cases.leads.index(reached[n]) for n in kept]
     for states, part in _portions(step, cases):
-        context = Context(torch.from_numpy(cases.seconds[part]))
+        known = torch.from_numpy(cases.known(part)) if step.channels.known_places else None
+        context = Context(torch.from_numpy(cases.seconds[part]), known)
         with torch.no_grad():
-            found[part, [places[n] for n in kept]] = step.predict(torch.from_numpy(states), context)[:, kept]
+            found[part, places] = step.predict(torch.from_numpy(states), context)[:, kept]
     return found
 
 
@@ -240,7 +187,7 @@ def _table(errors: dict[str, np.ndarray], cases: Cases, truth: np.ndarray, weigh
     samples = fields.n_samples
     trajectories = samples > 1 and not fields.layout.members
     per_sample = len(cases.index) // samples
-    blocks = 1 if trajectories else max(cases.leads * cases.channels.pace, round(per_sample ** (1 / 3)))
+    blocks = 1 if trajectories else max(cases.leads[-1] * cases.channels.pace, round(per_sample ** (1 / 3)))
     relative = None if fields.step.dates else square_errors(0 * truth, truth, weights)
     if fields.layout.members:  # they share their weather: initial times are drawn, each with all its members
         errors = {name: _by_time(e, samples) for name, e in errors.items()}
@@ -250,7 +197,7 @@ def _table(errors: dict[str, np.ndarray], cases: Cases, truth: np.ndarray, weigh
     drawn = "whole trajectories" if trajectories else f"blocks of {blocks} initial times"
     scores.attrs["statement"] = (
         f"Forecasts from {len(cases.index)} initial states of the test part, which neither training nor the choice of "
-        f"the checkpoint has seen; {cases.leads} steps of {model_step}; intervals by bootstrap over {drawn}."
+        f"the checkpoint has seen; to {times[-1]:g} {units}; intervals by bootstrap over {drawn}."
     )
     return scores
 
@@ -265,4 +212,4 @@ def _write_example(folder: RunFolder, forecaster: Forecaster, cases: Cases, fore
     fields = cases.fields
     initial = cases.times[:1]
     for name, values in (("forecast.nc", forecast[:1]), ("truth.nc", cases.truth[:1])):
-        folder.write(forecaster.dataset(values[None], initial, fields.layout, {}), name)
+        folder.write(forecaster.dataset(values[None], initial, fields.layout, {}, cases.leads), name)

@@ -82,10 +82,8 @@ class RunFolder:
         described = forecaster.description
         named = replace(self.config.data, variables=described.channels.prognostic)
         fields = load_fields(replace(self.config, data=named), data)
-        described.refuse_other(fields.grid, fields.variables, fields.step.dates)
-        if abs(fields.step.seconds - described.step.seconds) > 1e-3 * described.step.seconds:
-            wanted = f"data in steps of {described.step}"
-            raise InputError(wanted, str(fields.step), "set data.stride, or give the run's own data")
+        described.refuse_other(fields.grid, fields.variables, fields.times)
+        described.step.refuse_other(fields.times, fields.layout.time)
         for _, values in blocks(fields.values):
             forecaster.refuse_new_gaps(values, fields.names)
         return fields

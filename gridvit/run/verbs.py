@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,10 @@ from gridvit.axes import find_axes
 from gridvit.config import DataConfig, RunConfig, SimulateConfig
 from gridvit.data import simulate as simulation
 from gridvit.data.choices import open_chosen
+from gridvit.data.matching import ends_among
 from gridvit.data.measure import Measured
+from gridvit.data.standard import narrowed
+from gridvit.data.times import canonical
 from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.report import build
@@ -73,20 +78,23 @@ def forecast(
     init: str = "last",
     overwrite: bool = False,
     forcings: str = "",
+    direct: bool = False,
 ) -> Path:
     """Forecast ``steps`` model steps from the ``first``, ``last`` or every (``all``) time of a file, or from a date.
 
-    What the model is given (forcings, a boundary) is read from the file itself, or from the file ``forcings``.
+    What the model is given (forcings, a boundary) is read from the file itself, or from the file ``forcings``; of all
+    times those are left out then whose forecast it does not cover. ``direct`` forecasts at the leads that the model
+    was trained for, each in one step, instead.
     """
     target = Path(out)
     simulation.refuse_existing(target, overwrite)
     forecaster, data = Forecaster.load(run), _choices(Path(run))
-    with open_chosen(data, path) as ds:
-        start = _initial(ds, forecaster, init, data.stride)
-        if not forcings:
-            return simulation.write(forecaster(start, steps, ds), target, overwrite)
-        with open_chosen(data, forcings) as future:
-            return simulation.write(forecaster(start, steps, future), target, overwrite)
+    with ExitStack() as files:
+        ds = files.enter_context(open_chosen(data, path))
+        known = files.enter_context(open_chosen(data, forcings)) if forcings else ds
+        start = _initial(ds, known, forecaster, init, data.stride, 1 if direct else steps)
+        made = forecaster.direct(start, known) if direct else forecaster(start, steps, known)
+        return simulation.write(made, target, overwrite)
 
 
 def _choices(run: Path) -> DataConfig:
@@ -94,15 +102,14 @@ def _choices(run: Path) -> DataConfig:
     return RunFolder(run).config.data if (run / "config.yaml").is_file() else DataConfig()
 
 
-def _initial(ds: xr.Dataset, forecaster: Forecaster, init: str, stride: int) -> xr.Dataset:
+def _initial(
+    ds: xr.Dataset, known: xr.Dataset, forecaster: Forecaster, init: str, stride: int, steps: int
+) -> xr.Dataset:
     """The chosen initial times, each with the history that the model needs, ``stride`` steps of the file apart."""
-    history, inputs = forecaster.step.channels.history, forecaster.step.channels.inputs
-    sources = [v.source for v in forecaster.description.variables if v.name in inputs]
-    time = find_axes(ds[[name for name in sources if name in ds]]).time
-    if time is None:
-        raise InputError("a time axis", "none", "give a file with times along one dimension")
+    history, time = forecaster.step.channels.history, _time(ds, forecaster.step.channels.inputs)
     if init == "all":
-        return ds if history == 1 else ds.isel({time: slice(None, None, stride)})
+        every = ds.isel({time: slice(None, None, stride)})
+        return _covered(every, known, forecaster, steps)
     places = _places(ds, time, init, (history - 1) * stride)
     if len(places) > 1 and history > 1:
         raise InputError("one initial time of a model with history", f"{len(places)} in {init!r}", "name one")
@@ -115,6 +122,33 @@ def _initial(ds: xr.Dataset, forecaster: Forecaster, init: str, stride: int) -> 
             "start later",
         )
     return ds.isel({time: chosen})
+
+
+def _time(ds: xr.Dataset, names: Sequence[str]) -> str:
+    time = find_axes(narrowed(ds, tuple(name for name in names if name in ds))).time
+    if time is None:
+        raise InputError("a time axis", "none", "give a file with times along one dimension")
+    return time
+
+
+def _covered(ds: xr.Dataset, known: xr.Dataset, forecaster: Forecaster, steps: int) -> xr.Dataset:
+    """The times up to the last whose forecast the known fields cover; all where nothing is known."""
+    channels, step = forecaster.step.channels, forecaster.description.model_step
+    if not channels.known_places:
+        return ds
+    time, theirs = (
+        _time(ds, channels.inputs),
+        _time(known, [channels.frame[n] for n in channels.known_places]),
+    )
+    times, held = (canonical(each[name].values, name) for each, name in ((ds, time), (known, theirs)))
+    inside = np.flatnonzero((ends_among(held, times, step, steps) >= 0).all(axis=1))
+    if not len(inside):
+        return ds  # the forecaster says what is lacking
+    first = max(0, int(inside[0]) - channels.history + 1)
+    kept = ds.isel({time: slice(first, int(inside[-1]) + 1)})
+    if kept.sizes[time] < len(times):
+        log.info("%d of %d times: the others lack what the model is given", kept.sizes[time], len(times))
+    return kept
 
 
 def _places(ds: xr.Dataset, time: str, init: str, before: int) -> np.ndarray:

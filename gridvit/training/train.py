@@ -89,7 +89,7 @@ def standard_static(
 
 
 def refuse_far_forecast(channels: Channels, leads: int) -> None:
-    """A predictor is known at the present alone: there is one step."""
+    """A predictor is not known beyond the present: there is one step."""
     if channels.predictor and leads > 1:
         raise InputError(
             "evaluation.leads of 1 where data.predictors are not known beyond the present",
