@@ -60,9 +60,9 @@ def make(folder: Path, name: str, chunk: int, kind: str) -> Path:
     }
     ds = xr.Dataset(arrays, coords)
     if kind == "zarr":
-        from numcodecs import Blosc
-
-        encoding = {n: {"chunks": (chunk, lat, lon), "compressor": Blosc("lz4", 5, 1)} for n in arrays}
+        encoding = {
+            n: {"chunks": (chunk, lat, lon)} for n in arrays
+        }  # Zarr's own choice is Blosc (LZ4, 5, shuffle)
         ds.to_zarr(path, encoding=encoding, zarr_format=2, consolidated=True)
     else:
         stored = {"zlib": True, "complevel": 1, "shuffle": True, "chunksizes": (chunk, lat, lon)}
