@@ -211,3 +211,46 @@ def test_an_index_on_a_curvilinear_grid_is_boxed_by_true_positions() -> None:
     areas = fields.grid.areas * inside
     assert 0 < inside.sum() < 35
     np.testing.assert_allclose(fields.values[0, :, 0, 0, 0], (u * areas).sum((1, 2)) / areas.sum(), rtol=1e-5)
+
+
+def test_the_edges_of_a_box_are_in_it_whatever_the_precision() -> None:
+    axis = np.round(np.arange(40.1, 41.0, 0.1), 1).astype(np.float32)
+    u = RNG.normal(size=(3, 9, 9)).astype(np.float32)
+    coords = {"time": np.arange(3.0), "lat": ("lat", axis, {"units": "degrees_north"}),
+              "lon": ("lon", (axis - 30).astype(np.float32), {"units": "degrees_east"})}  # fmt: skip
+    ds = xr.Dataset({"u": (("time", "lat", "lon"), u)}, coords)
+    region = {"lat": (40.3, 40.7), "lon": (10.3, 10.7)}
+    fields = load(ds, DataConfig(predictors=("u",), indices={"i": Index("u", region)}))
+    areas = fields.grid.areas[2:7, 2:7]
+    expected = (u[:, 2:7, 2:7] * areas).sum((1, 2)) / areas.sum()
+    np.testing.assert_allclose(fields.values[0, :, 0, 0, 0], expected, rtol=1e-5)
+
+
+def test_static_fields_of_a_plane_whose_end_is_repeated() -> None:
+    x = np.linspace(0, 1, 9)
+    u = np.sin(2 * np.pi * (x + np.arange(5)[:, None] / 7))[:, None] * np.arange(1.0, 4)[:, None]
+    u[:, :, -1] = u[:, :, 0]
+    ds = xr.Dataset(
+        {"u": (("time", "y", "x"), u), "depth": (("y", "x"), np.repeat(np.arange(3.0)[:, None], 9, 1))},
+        {"time": np.arange(5.0), "y": np.arange(3.0), "x": x},
+    )
+    fields = load(ds, DataConfig(variables=("u",), statics=("depth",), periodic={"x": True}))
+    assert fields.grid.shape == (3, 8)
+    np.testing.assert_array_equal(fields.static_values[0], np.repeat(np.arange(3.0)[:, None], 8, 1))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (np.full((6, 8), 0.1, np.float32), "got 'flat', which is constant: leave it out"),
+        (
+            np.where(np.eye(6, 8), np.inf, 1.0),
+            "expected static fields with values, got infinite values in 'flat'",
+        ),
+        (np.full((6, 8), np.nan), "expected static fields with values, got nothing in 'flat'"),
+    ],
+)
+def test_static_fields_that_say_nothing_are_refused(values: np.ndarray, sentence: str) -> None:
+    ds = dataset().assign(flat=(("lat", "lon"), values))
+    with pytest.raises(InputError, match=sentence):
+        load(ds, DataConfig(variables=("u",), statics=("flat",)))

@@ -128,7 +128,9 @@ def test_history_sees_what_one_frame_cannot(tmp_path: Path) -> None:
     assert ratios[2] < 0.3 * ratios[1]
     forecast = Forecaster.load(folder)(ds.isel(time=slice(7, 9)), 2)
     assert forecast["valid_time"].values.tolist() == [[4.5, 5.0]]
-    sentence = "expected times in steps of 0.5 along 'time', got 3.5 after 2.5: set data.stride, or select every so"
+    sentence = (
+        "expected times in steps of 0.5 along 'time', got 3.5 after 2.5: set data.stride, or select every so"
+    )
     with pytest.raises(InputError, match=sentence):
         Forecaster.load(folder)(ds.isel(time=[5, 7]), 2)
     with pytest.raises(
@@ -245,3 +247,135 @@ def test_months_of_the_forcing_are_found_though_their_middles_wander(tmp_path: P
         InputError, match="expected sst at the start and the end of each step, got none at 1951-04"
     ):
         Forecaster.load(folder)(ds.isel(time=[0]), 3, ds.isel(time=slice(0, 3)))
+
+
+SMALL = TrainingConfig(epochs=1, batch_size=32, accelerator="cpu")
+
+
+def daily(times: int = 40, members: int = 0, calendar: str = "standard") -> xr.Dataset:
+    """Random u, f, v on a small region, dated."""
+    rng = np.random.default_rng(6)
+    days = xr.date_range(
+        "2000-01-01", periods=times, freq="D", calendar=calendar, use_cftime=calendar != "standard"
+    )
+    dims, shape = ("time", "lat", "lon"), (times, 4, 6)
+    coords = {"time": days, "lat": ("lat", np.arange(40.0, 44), {"units": "degrees_north"}),
+              "lon": ("lon", np.arange(10.0, 16), {"units": "degrees_east"})}  # fmt: skip
+    if members:
+        dims, shape = ("number", *dims), (members, *shape)
+        coords |= {"number": ("number", np.arange(members), {"standard_name": "realization"})}
+    return xr.Dataset({n: (dims, rng.normal(size=shape).astype(np.float32)) for n in ("u", "f", "v")}, coords)
+
+
+def test_a_forecast_of_months_from_its_last_history(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ds = teleconnected()[["sst"]].isel(time=slice(0, 60))
+    folder = run.train(config(tmp_path, DataConfig(variables=("sst",), history=2), 1, SMALL), ds)
+    for last in (2, 3, 14, 60):  # January to February, February to March, ...
+        found = Forecaster.load(folder)(ds.isel(time=slice(last - 2, last)), 1)
+        assert found["sst"].sizes["init_time"] == 1
+    with pytest.raises(InputError, match="expected times in steps of 1 month along 'time', got 1951-04"):
+        Forecaster.load(folder)(ds.isel(time=[0, 3]), 1)
+
+
+def test_members_get_their_own_forcing_or_the_common_one(tmp_path: Path) -> None:
+    ds = daily(members=3)
+    data = DataConfig(variables=("u",), forcings=("f",), members="samples")
+    folder = run.train(config(tmp_path, data, 1, SMALL), ds)
+    forecaster, start = Forecaster.load(folder), ds.isel(time=[20])
+    expected = forecaster(start, 1, ds)
+    xr.testing.assert_equal(forecaster(start, 1, ds.isel(number=[2, 0, 1])), expected)
+    common = forecaster(start, 1, ds.isel(number=1, drop=True))
+    np.testing.assert_array_equal(common["u"].isel(number=1), expected["u"].isel(number=1))
+    assert np.abs(common["u"] - expected["u"]).isel(number=0).max() > 1e-4
+    with pytest.raises(
+        InputError, match="expected f for each sample of the states, or once for all, got none for 2"
+    ):
+        forecaster(start, 1, ds.isel(number=[0, 1]))
+
+
+def test_dates_of_another_calendar_are_refused_where_they_are_looked_at(tmp_path: Path) -> None:
+    features = replace(MODEL, features=("day_of_year",))
+    ds, other = daily(), daily(calendar="360_day")
+    sentence = "expected dates in the calendar of the model, 'standard', got '360_day': convert them"
+    seasonal = RunConfig("s", str(tmp_path), DataConfig(variables=("u",)), features, SMALL)
+    with pytest.raises(InputError, match=sentence):
+        Forecaster.load(run.train(seasonal, ds))(other.isel(time=[3]), 1)
+    given = config(tmp_path, DataConfig(variables=("u",), forcings=("f",)), 1, SMALL)
+    with pytest.raises(InputError, match=sentence):
+        Forecaster.load(run.train(given, ds))(ds.isel(time=[3]), 1, other)
+    plain = RunConfig("p", str(tmp_path), DataConfig(variables=("u",)), MODEL, SMALL)
+    assert Forecaster.load(run.train(plain, ds))(other.isel(time=[3]), 1).sizes["lead"] == 1
+
+
+def test_all_times_that_the_forcing_covers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ds = daily()
+    ds.to_netcdf(tmp_path / "d.nc")
+    given = config(
+        tmp_path, DataConfig(path=str(tmp_path / "d.nc"), variables=("u",), forcings=("f",)), 1, SMALL
+    )
+    folder = run.train(given)
+    out = run.forecast(folder, str(tmp_path / "d.nc"), 3, str(tmp_path / "o.nc"), "all")
+    with xr.open_dataset(out, decode_timedelta=False) as found:
+        assert found.sizes["init_time"] == 37
+        assert str(found["init_time"].values[-1])[:10] == "2000-02-06"
+    assert "37 of 40 times: the others lack what the model is given" in caplog.text
+
+
+def test_direct_leads_with_a_predictor_are_forecast_and_scored(tmp_path: Path) -> None:
+    ds = daily()
+    data = DataConfig(path=str(tmp_path / "d.nc"), predictors=("u",), diagnostics=("v",), leads=(1, 2, 4))
+    ds.to_netcdf(tmp_path / "d.nc")
+    folder = run.train(config(tmp_path, data, 1, SMALL))
+    scores = run.evaluate(folder)
+    assert scores["lead"].values.tolist() == [24.0, 48.0, 96.0]
+    assert np.isfinite(scores["rmse"].sel(model="emulator, direct")).all()
+    assert np.isnan(scores["rmse"].sel(model="emulator", variable="v").values).tolist() == [False, True, True]
+    out = run.forecast(folder, str(tmp_path / "d.nc"), 9, str(tmp_path / "o.nc"), "2000-01-05", direct=True)
+    with xr.open_dataset(out, decode_timedelta=False) as found:
+        assert found["lead"].values.tolist() == [24.0, 48.0, 96.0]
+        assert str(found["valid_time"].values[0, 2])[:10] == "2000-01-09"
+        assert set(found.data_vars) == {"v"}
+
+
+def test_a_diagnostic_that_is_not_there_yet_is_not_asked_for(tmp_path: Path) -> None:
+    ds = daily()
+    folder = run.train(config(tmp_path, DataConfig(variables=("u",), diagnostics=("v",)), 1, SMALL), ds)
+    last = ds.isel(time=[-1])
+    found = Forecaster.load(folder)(last.assign(v=last["v"] * np.nan), 2)
+    assert np.isfinite(found["v"]).all()
+
+
+def test_a_gap_in_the_boundary_is_filled(tmp_path: Path) -> None:
+    ds = daily()
+    ds["u"][::3, 0, 2] = np.nan
+    folder = run.train(config(tmp_path, DataConfig(variables=("u",), boundary=1), 1, SMALL), ds)
+    found = Forecaster.load(folder)(ds.isel(time=[2]), 1, ds)["u"].isel(init_time=0, lead=0)
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found[0, 3:], ds["u"][3, 0, 3:])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            ["--boundary", "2"],
+            "expected walls for data.boundary, got 2 cells, which leaves nothing inside: set data",
+        ),
+        (
+            ["--history", "400"],
+            "expected at least 401 times for data.history and data.leads, got 40: make them short",
+        ),
+        (
+            ["--indices", "{lead: {variable: u, region: {}}}"],
+            "expected an index of a new name, got 'lead', which is ",
+        ),
+    ],
+)
+def test_check_refuses_what_train_would(
+    options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    daily().to_netcdf(tmp_path / "d.nc")
+    assert main(["check", str(tmp_path / "d.nc"), "--variables", "[u]", *options]) == 2
+    assert sentence in capsys.readouterr().err

@@ -15,7 +15,7 @@ from gridvit.errors import InputError
 LANES = 4  # runs side by side that a buffer should hold before it holds longer pieces
 PIECE = 64  # times to read at once, at least, where memory allows: many small chunks cost less together
 RUN = 8  # pieces in a run, at least: its end decodes one chunk a second time
-COPIES = 3  # of one variable of a piece while it is decoded: chunk, values, and those in float64
+COPIES = 6  # of what is decoded at once: compressed, chunk and values, and what the allocator keeps of those before
 GIB = 2.0**30
 
 
@@ -84,10 +84,10 @@ class Rounds:
 
         def lanes(length: int) -> int:
             """Lanes of pieces of that length; the last of a run holds ``span`` more on both sides."""
-            return (memory - decoding * (length + chunk)) // (2 * per_time * (length + 2 * span))
+            return (memory - decoding) // (2 * per_time * (length + 2 * span))
 
         if lanes(chunk) < 1:
-            least = (2 * per_time * (chunk + 2 * span) + 2 * decoding * chunk) / GIB
+            least = (2 * per_time * (chunk + 2 * span) + decoding) / GIB
             raise InputError(
                 f"data.buffer of at least {least:.3g} GiB beside a batch, for chunks of {chunk} times",
                 f"{memory / GIB:.3g} GiB",

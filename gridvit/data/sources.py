@@ -123,6 +123,8 @@ def _by_content(path: Path, group: str, chunks: Chunks) -> xr.Dataset:
 
 
 def _netcdf(path: Path, group: str, chunks: Chunks) -> xr.Dataset:
+    if chunks is None:  # what is read once, in order, needs no cache of 64 MiB for each variable
+        netCDF4.set_chunk_cache(size=0)
     gridded = _groups(path)
     if group and group.strip("/") not in gridded:
         raise InputError(f"one of the groups {_some(list(gridded))}", f"{group!r} in {path}", "name one")

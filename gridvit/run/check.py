@@ -34,6 +34,8 @@ def check(
 ) -> dict[str, Any]:
     """What gridvit sees in a file: grid, periodicity, times, variables; with ``config``, what an epoch costs.
 
+    All of the fields are read into memory.
+
     Args:
         path: a file, a store, or a pattern of files.
         variables: which to look at; those of ``data`` where none are named.
