@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,7 @@ from gridvit.data.sharing import batch_edges, share
 from gridvit.data.stored import Stored
 from gridvit.errors import InputError
 
-MIB = 2**20
-M_MMAP_THRESHOLD = -3  # in malloc.h
+FREE = 3  # references to an array that is held by `Spare` alone: its list, the loop, the count's argument
 BATCHES = 3  # that exist at once: one is made while the trainer holds another, and lets go of the one before
 
 
@@ -66,6 +64,8 @@ class Stream:
         self.rounds = Rounds.of(self.values, span, buffer - BATCHES * batch)
         self.edges = share(batch_edges(self.rounds.windows, batch_size, rank[1]), *rank)
         self.seed, self.fixed = seed, fixed
+        self.pools: list[Tensor] = []  # of two rounds, kept from epoch to epoch
+        self.spare = Spare((batch_size * len(offsets), *self.values.shape[2:]))
         self.epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers that live on see it change
 
     def __len__(self) -> int:
@@ -106,17 +106,20 @@ class Stream:
     def _gathered(self, pool: Pool, places: np.ndarray, firsts: np.ndarray) -> Batch:
         """Windows that begin at those places of the pool, and at those times."""
         steps = torch.tensor(self.offsets) - self.offsets[0]
-        frames = pool.frames[torch.from_numpy(places)[:, None] + steps]
-        return Batch(frames, self.seconds[torch.from_numpy(firsts) - self.offsets[0]])
+        wanted = (torch.from_numpy(places)[:, None] + steps).flatten()
+        frames = self.spare.take()[: len(wanted)]
+        torch.index_select(pool.frames, 0, wanted, out=frames)
+        starts = torch.from_numpy(firsts) - self.offsets[0]
+        return Batch(frames.unflatten(0, (len(starts), len(steps))), self.seconds[starts])
 
     def _pools(self, begin: int, end: int) -> Iterator[tuple[Round, Pool]]:
         """The rounds that hold windows ``[begin, end)`` of the epoch's order, with their frames."""
-        give_back_at_once()
         rounds = self.rounds.shuffled(self._seed)
         wanted = [r for r in rounds if r.first < end and r.first + r.windows > begin]
         size = max(r.frames for r in wanted)
-        spare = [torch.empty(size, *self.values.shape[2:]) for _ in wanted[:2]]
-        pools = [Pool(self.values, r, spare[i % 2]) for i, r in enumerate(wanted)]
+        if not self.pools or len(self.pools[0]) < size:
+            self.pools = [torch.empty(size, *self.values.shape[2:]) for _ in range(2)]
+        pools = [Pool(self.values, r, self.pools[i % 2]) for i, r in enumerate(wanted)]
         with ThreadPoolExecutor(1, "gridvit-reader") as reader:  # leaving it waits for the read under way
             coming = reader.submit(pools[0].read, None)
             for i, pool in enumerate(pools):
@@ -162,13 +165,22 @@ class _Carried(IterableDataset[Batch | InputError]):
             yield error
 
 
-def give_back_at_once() -> None:
-    """From now on glibc returns arrays of 1 MiB and more to the system when they are freed; elsewhere nothing.
+class Spare:
+    """Memory for a few batches of ``shape``, filled again once nothing else holds it: new memory is slow to touch."""
 
-    By itself it keeps up to 64 MiB in the arena of each of many threads: half as much again as the buffer.
-    """
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, MIB)
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self.held: list[np.ndarray] = []
+
+    def take(self) -> Tensor:
+        """A tensor that no one else holds."""
+        for array in self.held:
+            if sys.getrefcount(array) == FREE:
+                return torch.from_numpy(array)
+        array = np.empty(self.shape, np.float32)
+        if len(self.held) < BATCHES:
+            self.held.append(array)
+        return torch.from_numpy(array)
 
 
 class Pool:

