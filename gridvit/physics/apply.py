@@ -14,13 +14,22 @@ from gridvit.grid import Grid
 from gridvit.stencil import Stencil
 
 Boundary = str | tuple[str, ...]
-"""Condition at the walls of every bounded axis ("open", "dirichlet", "neumann"), or one for each axis."""
+"""Condition at the walls of every bounded axis ("open", "dirichlet", "neumann", "wall"), or one for each axis.
+
+"wall" is a slip wall: the velocity across it is "dirichlet", everything else is "neumann".
+"""
+Normal = tuple[int | None, ...]
+"""For each variable the axis along which it is a velocity, or None; () where no variable is one."""
 Tendency = Callable[[Tensor], Tensor]
 """F of u_t = F(u), on tensors (batch, variable, *space)."""
 
 
 def apply(
-    stencil: Stencil, u: Float[Tensor, "batch variable *space"], grid: Grid, boundary: Boundary = "open"
+    stencil: Stencil,
+    u: Float[Tensor, "batch variable *space"],
+    grid: Grid,
+    boundary: Boundary = "open",
+    normal: Normal = (),
 ) -> Float[Tensor, "batch variable *space"]:
     """(S u)(x) = sum_d S(d) u(x + d).
 
@@ -34,6 +43,7 @@ def apply(
         grid: where it lives; periodic axes wrap.
         boundary: condition at the walls of bounded axes (see ``Grid.ghost``), one for all axes or one for
             each.
+        normal: the velocities among the variables, for slip walls.
 
     Returns:
         The result on the same cells.
@@ -43,7 +53,7 @@ def apply(
     """
     _check_stencil(stencil, u, grid)
     width = reach(stencil)
-    return correlate(stencil, pad(u, grid, width, boundary), width)
+    return correlate(stencil, pad(u, grid, width, boundary, normal), width)
 
 
 def reach(*stencils: Stencil) -> tuple[int, ...]:
@@ -56,23 +66,37 @@ def pad(
     grid: Grid,
     width: Sequence[int],
     boundary: Boundary = "open",
+    normal: Normal = (),
 ) -> Float[Tensor, "batch variable *padded"]:
     """The field with ``width[axis]`` ghost cells at both ends of each axis.
 
     Nonlinear terms are formed on padded fields, since the ghost of a square is not the square's own ghost.
+    ``normal`` tells a "wall" which variables are velocities across it.
 
     Raises:
         InputError: the field is not on the grid, or the number of conditions is not that of the axes.
     """
     check_space(u, grid)
-    for axis, (cells, condition) in enumerate(zip(width, _conditions(boundary, grid), strict=True)):
+    for axis, (cells, condition) in enumerate(zip(width, conditions(boundary, grid), strict=True)):
         if cells:
-            index, sign = grid.ghost(axis, cells, condition)
+            index, sign = grid.ghost(axis, cells, "dirichlet" if condition == "wall" else condition)
             u = u.index_select(axis + 2, torch.as_tensor(index, device=u.device))
             if np.any(sign != 1):
-                shape = (-1,) + (1,) * (grid.ndim - axis - 1)
-                u = u * torch.as_tensor(sign, dtype=u.dtype, device=u.device).reshape(shape)
+                shape = (-1, len(sign)) + (1,) * (grid.ndim - axis - 1)
+                rows = _wall_signs(sign, axis, normal) if condition == "wall" else sign[None]
+                u = u * torch.as_tensor(rows, dtype=u.dtype, device=u.device).reshape(_at(axis, shape))
     return u
+
+
+def _at(axis: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(variable, cell, 1, ..) with a one for each axis between the two."""
+    return (shape[0], *(1,) * axis, *shape[1:])
+
+
+def _wall_signs(sign: np.ndarray, axis: int, normal: Normal) -> np.ndarray:
+    """Odd reflection of the velocities across the wall, even reflection of all else."""
+    across = np.array([along == axis for along in normal] or [False])
+    return np.where(across[:, None], sign, 1.0)
 
 
 def correlate(
@@ -121,7 +145,7 @@ def _check_stencil(stencil: Stencil, u: Tensor, grid: Grid) -> None:
         )
 
 
-def _conditions(boundary: Boundary, grid: Grid) -> tuple[str, ...]:
+def conditions(boundary: Boundary, grid: Grid) -> tuple[str, ...]:
     conditions = (boundary,) * grid.ndim if isinstance(boundary, str) else tuple(boundary)
     if len(conditions) != grid.ndim:
         raise InputError(
