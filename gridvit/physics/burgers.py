@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Normal, Tendency, correlate, pad, reach
+from gridvit.physics.apply import Boundary, Normal, Tendency, correlation, padder, reach
 from gridvit.physics.constant import Accuracy, Operator, differences, laplacian
 from gridvit.physics.operators import choose, crossing_time, plane_spacing, slope
 from gridvit.physics.pattern import Semilinear, check_coefficients, check_dimensions
@@ -73,7 +73,9 @@ class Burgers(Semilinear):
         order = differences(accuracy)
         slopes = [_slopes(self.flux, axis, spacing, order) for axis in range(grid.ndim)]
         width = reach(*(stencil for pair in slopes for stencil in pair))
-        return lambda u: -_convection(u, pad(u, grid, width, boundary, normal), width, slopes)
+        pairs = [(correlation(onward, width), correlation(backward, width)) for onward, backward in slopes]
+        pad = padder(grid, width, boundary, normal)
+        return lambda u: -_convection(u, pad(u), pairs)
 
     def nonlinear_rate(self, grid: Grid, speed: float | int = 1.0) -> float:
         """speed / h summed over the axes."""
@@ -96,9 +98,7 @@ def _slopes(flux: str, axis: int, spacing: np.ndarray, accuracy: int) -> tuple[S
     return onward, backward
 
 
-def _convection(
-    u: Tensor, padded: Tensor, width: tuple[int, ...], slopes: list[tuple[Stencil, Stencil]]
-) -> Tensor:
+def _convection(u: Tensor, padded: Tensor, slopes: list[tuple[Tendency, Tendency]]) -> Tensor:
     """sum_j (w_j^2/2)_j in the equation of w_j itself, and w_j (w_i)_j in those of the others.
 
     Fluxes are formed on the padded field: the ghost of a square is not the square's ghost.
@@ -106,11 +106,9 @@ def _convection(
     total = torch.zeros_like(u)
     for j, (onward, backward) in enumerate(reversed(slopes)):
         wind, field = u[:, j : j + 1], padded[:, j : j + 1]
-        own = correlate(onward, field.clamp(min=0) ** 2 / 2, width)
-        own = own + correlate(backward, field.clamp(max=0) ** 2 / 2, width)
+        own = onward(field.clamp(min=0) ** 2 / 2) + backward(field.clamp(max=0) ** 2 / 2)
         before, after = (
-            wind.clamp(min=0) * correlate(onward, others, width)
-            + wind.clamp(max=0) * correlate(backward, others, width)
+            wind.clamp(min=0) * onward(others) + wind.clamp(max=0) * backward(others)
             for others in (padded[:, :j], padded[:, j + 1 :])
         )
         total = total + torch.cat([before, own, after], dim=1)

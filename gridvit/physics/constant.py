@@ -10,7 +10,7 @@ from jaxtyping import Complex, Float
 
 from gridvit.errors import InputError
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Normal, Tendency, apply
+from gridvit.physics.apply import Boundary, Normal, Tendency, correlation, padder
 from gridvit.physics.fourier import Waves, mixer
 from gridvit.physics.operators import plane_spacing
 from gridvit.stencil import Stencil, modes
@@ -79,7 +79,11 @@ class Operator:
         """u -> L u, by the stencil or in Fourier space."""
         if accuracy != SPECTRAL:
             stencil = self.stencil(grid, differences(accuracy))
-            return lambda u: apply(stencil, u, grid, boundary, normal)
+            pad, correlate = (
+                padder(grid, stencil.reach, boundary, normal),
+                correlation(stencil, stencil.reach),
+            )
+            return lambda u: correlate(pad(u))
         waves = Waves(grid, boundary, normal)
         mix = mixer(self.symbol(waves.theta, grid, accuracy))
         return lambda u: waves.back(mix(waves.forward(u)))

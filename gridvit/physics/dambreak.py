@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gridvit.errors import InputError
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Normal, Tendency, conditions, pad
+from gridvit.physics.apply import Boundary, Normal, Tendency, conditions, padder
 from gridvit.physics.constant import Accuracy
 from gridvit.physics.operators import choose, plane_spacing
 from gridvit.physics.pattern import check_coefficients, check_dimensions, check_variables
@@ -91,11 +91,12 @@ class DamBreak:
         """
         check_dimensions(self, grid.ndim, (1, 2))
         _refuse_depths(boundary, grid)
-        spacing, normal = plane_spacing(grid), self.normal(grid.ndim)
+        spacing, normal = plane_spacing(grid).tolist(), self.normal(grid.ndim)
+        pad = padder(grid, (2,) * grid.ndim, boundary, normal)
 
         def tendency(state: Tensor) -> Tensor:
             check_variables(self, state)
-            water = _primitive(pad(state, grid, (2,) * grid.ndim, boundary, normal))
+            water = _primitive(pad(state))
             total = torch.zeros_like(state)
             for axis in range(grid.ndim):
                 flux = self._fluxes(_along(water, axis), axis + 2, normal.index(axis))

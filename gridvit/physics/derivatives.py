@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Normal, correlate, pad, reach
-from gridvit.physics.constant import SPECTRAL, Accuracy, Operator
+from gridvit.physics.apply import Boundary, Normal, Tendency, correlation, padder, reach
+from gridvit.physics.constant import SPECTRAL, Accuracy, Operator, differences
 from gridvit.physics.fourier import Waves, mixer
 from gridvit.stencil import Stencil
 
@@ -62,15 +62,14 @@ class Derivatives:
         """The state with all ghost cells that are needed."""
         if self.accuracy == SPECTRAL:
             return self._waves.mirror(u)
-        ghosts = [self.levels * cells for cells in self._width]
-        return pad(u, self.grid, ghosts, self.boundary, self.normal)
+        return self._padder(u)
 
     def __call__(
         self, which: int, field: Float[Tensor, "batch variable *padded"]
     ) -> Float[Tensor, "batch variable *smaller"]:
         """The derivative of ``orders[which]``."""
         if self.accuracy != SPECTRAL:
-            return correlate(self._stencils[which], field, self._width)
+            return self._correlations[which](field)
         return self._waves.compose(self._symbols[which](self._waves.analyse(field)))
 
     def inside(
@@ -87,18 +86,24 @@ class Derivatives:
 
     @cached_property
     def _stencils(self) -> list[Stencil]:
-        return [operator.stencil(self.grid, int(self.accuracy)) for operator in self._operators]
+        return [operator.stencil(self.grid, differences(self.accuracy)) for operator in self._operators]
 
     @cached_property
-    def _width(self) -> tuple[int, ...]:
-        return reach(*self._stencils)
+    def _correlations(self) -> list[Tendency]:
+        width = reach(*self._stencils)
+        return [correlation(stencil, width) for stencil in self._stencils]
+
+    @cached_property
+    def _padder(self) -> Tendency:
+        ghosts = [self.levels * cells for cells in reach(*self._stencils)]
+        return padder(self.grid, ghosts, self.boundary, self.normal)
 
     @cached_property
     def _waves(self) -> Waves:
         return Waves(self.grid, self.boundary, self.normal)
 
     @cached_property
-    def _symbols(self) -> list:
+    def _symbols(self) -> list[Tendency]:
         theta = self._waves.theta
         return [mixer(operator.symbol(theta, self.grid, SPECTRAL)) for operator in self._operators]
 

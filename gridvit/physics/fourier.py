@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gridvit.errors import InputError
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Normal, conditions, pad
+from gridvit.physics.apply import Boundary, Normal, Tendency, conditions, padder
 from gridvit.stencil import modes
 
 
@@ -67,10 +67,14 @@ class Waves:
 
     def mirror(self, u: Float[Tensor, "batch variable *space"]) -> Float[Tensor, "batch variable *image"]:
         """The field and, beyond the upper walls, its image."""
-        width = [0 if wraps else n for n, wraps in self._axes]
-        image = pad(u, self.grid, width, self.boundary, self.normal)
+        image = self._padder(u)
         window = [slice(None) if wraps else slice(n, None) for n, wraps in self._axes]
         return image[(slice(None), slice(None), *window)]
+
+    @cached_property
+    def _padder(self) -> Tendency:
+        width = [0 if wraps else n for n, wraps in self._axes]
+        return padder(self.grid, width, self.boundary, self.normal)
 
     def inside(self, image: Float[Tensor, "batch variable *image"]) -> Float[Tensor, "batch variable *space"]:
         """The cells of the grid."""

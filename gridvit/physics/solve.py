@@ -90,6 +90,8 @@ class Solver:
         accuracy: even order of the central differences, or "spectral" for derivatives that are exact on the
             waves of the grid.
         boundary: condition at the walls of bounded axes.
+        fused: compiles the step of an explicit tableau into one loop over the cells by ``torch.compile``, several
+            times faster on a CPU; it needs a C++ compiler and, for each new size of batch, some ten seconds.
 
     Raises:
         InputError: an unknown tableau, no substep, a dt that is not positive; at the call, an equation that
@@ -103,6 +105,7 @@ class Solver:
     substeps: int = 1
     accuracy: Accuracy = 2
     boundary: Boundary = "open"
+    fused: bool = False
 
     def __post_init__(self) -> None:
         choose(dict.fromkeys(METHODS), self.tableau, "tableaux")
@@ -149,7 +152,11 @@ class Solver:
                 self.tableau, require_split(self.equation), self.grid, dt, self.accuracy, self.boundary
             )
         method, tendency = TABLEAUX[self.tableau], self.equation.rhs(self.grid, self.accuracy, self.boundary)
-        return lambda u: method.advance(tendency, u, dt)
+
+        def advance(u: Tensor) -> Tensor:
+            return method.advance(tendency, u, dt)
+
+        return torch.compile(advance, dynamic=False) if self.fused else advance
 
 
 def require_split(equation: Equation) -> Semilinear:
