@@ -255,6 +255,13 @@ def test_substeps_are_shorter_steps():
     torch.testing.assert_close(whole, repeat(Solver(equation, grid, 0.2), u, 3))
 
 
+@pytest.mark.filterwarnings("ignore")  # of the compiler, which are not ours
+def test_a_fused_step_is_the_same_step():
+    grid, u = Grid.regular((5, 7)), field(3, 2, 5, 7)
+    fused = Solver(Burgers(0.1), grid, 0.2, "ssprk3", fused=True)
+    torch.testing.assert_close(fused(u), Solver(Burgers(0.1), grid, 0.2, "ssprk3")(u))
+
+
 def test_warmth_leaves_through_cold_walls_only():
     grid, u = Grid.regular(11, periodic=False), field(1, 1, 11).abs()
     kept = repeat(Solver(Diffusion(0.2), grid, 1.0, boundary="neumann"), u, 30)
@@ -275,6 +282,10 @@ def test_refusals():
         Solver(Burgers(0.1), grid, 1.0, substeps=0)
     with pytest.raises(InputError, match=r"got dt=-1.0, substeps=1: correct them"):
         Solver(Burgers(0.1), grid, -1.0)
+    with pytest.raises(
+        InputError, match="expected an explicit tableau to fuse, got etdrk4: take one of euler, heun"
+    ):
+        Solver(Burgers(0.1), grid, 1.0, "etdrk4", fused=True)
     with pytest.raises(InputError, match="expected a field"):
         Solver(Burgers(0.1), grid, 1.0)(torch.zeros(1, 1, 6))
     with pytest.raises(

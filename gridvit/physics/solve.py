@@ -115,6 +115,10 @@ class Solver:
                 f"dt={self.dt}, substeps={self.substeps}",
                 "correct them",
             )
+        if self.fused and self.tableau not in TABLEAUX:
+            raise InputError(
+                "an explicit tableau to fuse", self.tableau, f"take one of {', '.join(TABLEAUX)}"
+            )
 
     @property
     def variables(self) -> tuple[str, ...]:
