@@ -73,6 +73,10 @@ METHODS = (*TABLEAUX, *SPLITTINGS)
 """All that a solver can step by: explicit, and with the linear part exact or implicit."""
 
 
+BLOCK = 2**16
+"""Numbers that a CPU's cache holds beside the stages of a step: more of a batch than these wait for their turn."""
+
+
 @dataclass(frozen=True, eq=False)
 class Solver:
     """u(t + dt) of u_t = F(u) by ``substeps`` steps of a Runge-Kutta method: a `Step`.
@@ -130,6 +134,12 @@ class Solver:
     ) -> Float[Tensor, "batch variable *space"]:
         """u(t + dt)."""
         check_space(state, self.grid)
+        block = max(1, BLOCK // max(1, state[0:1].numel())) if state.device.type == "cpu" else len(state)
+        if len(state) <= block:
+            return self._steps(state)
+        return torch.cat([self._steps(part) for part in state.split(block)])
+
+    def _steps(self, state: Tensor) -> Tensor:
         for _ in range(self.substeps):
             state = self._advance(state)
         return state
@@ -160,7 +170,11 @@ class Solver:
         def advance(u: Tensor) -> Tensor:
             return method.advance(tendency, u, dt)
 
-        return torch.compile(advance, dynamic=False) if self.fused else advance
+        if not self.fused:
+            return advance
+        # A plain step first: what an equation works out once must not be worked out inside the compiler.
+        advance(torch.zeros((1, len(self.variables), *self.grid.shape)))
+        return torch.compile(advance, dynamic=False)
 
 
 def require_split(equation: Equation) -> Semilinear:
