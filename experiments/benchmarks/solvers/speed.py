@@ -5,11 +5,9 @@ OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python experiments/benchmarks/solvers/spee
 
 from __future__ import annotations
 
-import json
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pde
@@ -98,20 +96,17 @@ def by_pde(equations: dict[str, str], state: np.ndarray) -> float:
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    rows = {}
     for name, (equation, shape, theirs) in CASES.items():
         state = 0.3 * np.random.default_rng(1).random((len(theirs), *shape))
         row = {"py-pde": by_pde(theirs, state)}
         for batch in (1, 32):
             for fused in (False, True):
                 row[f"{batch}, {'fused' if fused else 'plain'}"] = by_gridvit(equation, state, batch, fused)
-        rows[name] = row
         print(
             name,
             {key: f"{value:.0f} ({value / row['py-pde']:.2f})" for key, value in row.items()},
             flush=True,
         )
-    Path(__file__).with_name("speed.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":
