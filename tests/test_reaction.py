@@ -77,7 +77,7 @@ def test_gray_scott_without_v_is_fed_diffusion():
 
 
 def test_gray_scott_at_rest():
-    """u (1 - u) F = v (F + k) (1 / ... ) solved: u = (1 - sqrt(1 - 4 (F + k)^2 / F)) / 2, v = (1 - u) F / (F + k)."""
+    """u v = F + k and F (1 - u) = (F + k) v: u = (1 - sqrt(1 - 4 (F + k)^2 / F)) / 2."""
     F, k = 0.04, 0.05
     u = (1 - np.sqrt(1 - 4 * (F + k) ** 2 / F)) / 2
     v = (1 - u) * F / (F + k)

@@ -67,7 +67,8 @@ class GrayScott(Semilinear):
     sqrt(F) / 2 - F, dies out. Beyond the stable step the diffusion of u blows up first.
 
     Args:
-        diffusivity: D_u and D_v, length^2 / time, not negative.
+        diffusivity_u: D_u, length^2 / time, not negative.
+        diffusivity_v: D_v, length^2 / time, not negative.
         feed: F, 1 / time, not negative.
         kill: k, 1 / time, not negative.
 

@@ -88,7 +88,7 @@ def streamfunction(grid: Grid, accuracy: Accuracy = 2, boundary: Boundary = "ope
 
 
 def jacobian(gradient: Derivatives, psi: Tensor, w: Tensor) -> Tensor:
-    """J = psi_x w_y - psi_y w_x, the mean of three forms that agree but for rounding in the limit of small cells.
+    """J = psi_x w_y - psi_y w_x, the mean of three forms that are one where the fields are smooth.
 
     Advection, divergence of w u, and divergence of psi k x grad w: the mean keeps the sums of w, w^2 and psi w.
     """
