@@ -11,7 +11,7 @@ import torch
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.physics import apply
-from gridvit.physics.apply import correlate, pad, reach
+from gridvit.physics.apply import correlation, pad, reach
 from gridvit.stencil import Stencil, modes
 
 CONDITIONS = ("open", "dirichlet", "neumann")
@@ -114,8 +114,8 @@ def test_pad_and_correlate_share_one_width():
     u = field(1, 1, 5, 7)
     padded = pad(u, grid, width)
     assert padded.shape == (1, 1, 7, 11)
-    torch.testing.assert_close(correlate(left, padded, width), torch.roll(u, 2, dims=3))
-    torch.testing.assert_close(correlate(up, padded, width), torch.roll(u, -1, dims=2))
+    torch.testing.assert_close(correlation(left, width)(padded), torch.roll(u, 2, dims=3))
+    torch.testing.assert_close(correlation(up, width)(padded), torch.roll(u, -1, dims=2))
 
 
 def test_field_of_another_grid_is_refused():

@@ -98,9 +98,12 @@ def test_burgers_refusals():
         InputError, match=r"expected a viscosity of zero or more, got -1\.0: correct its sign"
     ):
         Burgers(-1.0)
-    with pytest.raises(InputError, match="expected one or two dimensions for Burgers, got 3"):
+    with pytest.raises(
+        InputError,
+        match="expected one or two dimensions for Burgers, got 3: give a grid with one or two axes",
+    ):
         Burgers(0.1).variables(3)
-    with pytest.raises(InputError, match="expected 2 variables for Burgers in 2 dimensions, got 1"):
+    with pytest.raises(InputError, match="expected the variables u, v of Burgers in 2 dimensions, got 1"):
         Burgers(0.1).rhs(Grid.regular((5, 7)))(torch.zeros(1, 1, 5, 7))
     assert Burgers(0.1).variables(1) == ("u",)
     assert Burgers(0.1).variables(2) == ("u", "v")

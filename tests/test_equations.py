@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -153,12 +154,33 @@ def test_unknown_equation_names_the_nearest():
         equation_from("burger", {})
 
 
-@pytest.mark.parametrize(("given", "said"), [({"speed": 1.0}, "speed=1.0"), ({}, "none")])
-def test_unknown_or_missing_parameter_is_refused(given, said):
+def test_unknown_parameter_names_the_nearest():
     with pytest.raises(
-        InputError, match=f"expected the parameters velocity of advection, got {said}: name each once"
+        InputError,
+        match="expected one of the gray-scott parameters diffusivity_u, .*, got 'fed': use 'feed'",
     ):
-        equation_from("advection", given)
+        equation_from("gray-scott", {"fed": 1.0})
+
+
+def test_missing_parameter_is_refused():
+    with pytest.raises(
+        InputError, match="expected the parameters velocity of advection, got none: give each"
+    ):
+        equation_from("advection", {})
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
+def test_every_equation_has_a_right_hand_side_and_a_stable_step(name):
+    given = {"velocity": (0.5, 0.25), "diffusivity": 0.1, "viscosity": 0.01}
+    ndim = 1 if name == "korteweg-de-vries" else 2
+    own = {field.name for field in dataclasses.fields(EQUATIONS[name])}
+    equation = equation_from(name, {key: value for key, value in given.items() if key in own})
+    grid = Grid.regular((11, 8)[:ndim])
+    state = 1 + 0.1 * noise(2, len(equation.variables(ndim)), *grid.shape)
+    change = equation.rhs(grid)(state)
+    assert change.shape == state.shape
+    assert change.abs().max() > 0
+    assert 0 < equation.stable_step(grid, 2) <= equation.stable_step(grid, 1) < float("inf")
 
 
 @pytest.mark.parametrize("velocity", [1.0, (1.0, 2.0, 3.0), (1.0, float("nan"))])

@@ -156,7 +156,7 @@ def test_the_dataset_speaks_cf_and_repeats_itself() -> None:
         ),
         (
             replace(LINEAR, parameters={"velocity": 1.0, "speed": 2}),
-            "expected the parameters velocity, diffusivity of",
+            "expected one of the advection-diffusion parameters velocity, diffusivity, got 'speed'",
         ),
         (replace(LINEAR, scheme="laxwendroff"), "got 'laxwendroff': use 'lax-wendroff'"),
         (

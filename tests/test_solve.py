@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numba
 import numpy as np
 import pde
@@ -255,6 +257,23 @@ def test_substeps_are_shorter_steps():
     torch.testing.assert_close(whole, repeat(Solver(equation, grid, 0.2), u, 3))
 
 
+@pytest.mark.filterwarnings("ignore:Dynamo does not know:UserWarning")  # of the type checks of the tests
+def test_a_fused_step_is_the_same_step(monkeypatch):
+    """As traced; the C++ of it takes half a minute to compile."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    grid, u = Grid.regular(7), field(3, 1, 7)
+    fused = Solver(Burgers(0.1, "central"), grid, 0.2, "euler", fused=True)
+    torch.testing.assert_close(fused(u), Solver(Burgers(0.1, "central"), grid, 0.2, "euler")(u))
+
+
+def test_a_large_batch_is_stepped_in_blocks(monkeypatch):
+    grid, u = Grid.regular((5, 7)), field(5, 2, 5, 7)
+    solver = Solver(Burgers(0.1), grid, 0.2, substeps=2)
+    whole = solver(u)
+    monkeypatch.setattr("gridvit.physics.solve.BLOCK", 150)
+    torch.testing.assert_close(solver(u), whole, atol=0, rtol=0)
+
+
 def test_warmth_leaves_through_cold_walls_only():
     grid, u = Grid.regular(11, periodic=False), field(1, 1, 11).abs()
     kept = repeat(Solver(Diffusion(0.2), grid, 1.0, boundary="neumann"), u, 30)
@@ -265,7 +284,8 @@ def test_warmth_leaves_through_cold_walls_only():
 def test_refusals():
     grid = Grid.regular(5)
     with pytest.raises(
-        InputError, match="expected one of the tableaux euler, heun, ssprk3, rk4, got 'rk45': use 'rk4'"
+        InputError,
+        match="expected one of the tableaux euler, heun, ssprk3, rk4, etdrk4, .*, got 'rk45': use 'rk4'",
     ):
         Solver(Burgers(0.1), grid, 1.0, "rk45")
     with pytest.raises(
@@ -274,6 +294,10 @@ def test_refusals():
         Solver(Burgers(0.1), grid, 1.0, substeps=0)
     with pytest.raises(InputError, match=r"got dt=-1.0, substeps=1: correct them"):
         Solver(Burgers(0.1), grid, -1.0)
+    with pytest.raises(
+        InputError, match="expected an explicit tableau to fuse, got etdrk4: take one of euler, heun"
+    ):
+        Solver(Burgers(0.1), grid, 1.0, "etdrk4", fused=True)
     with pytest.raises(InputError, match="expected a field"):
         Solver(Burgers(0.1), grid, 1.0)(torch.zeros(1, 1, 6))
     with pytest.raises(

@@ -14,13 +14,22 @@ from gridvit.grid import Grid
 from gridvit.stencil import Stencil
 
 Boundary = str | tuple[str, ...]
-"""Condition at the walls of every bounded axis ("open", "dirichlet", "neumann"), or one for each axis."""
+"""Condition at the walls of every bounded axis ("open", "dirichlet", "neumann", "wall"), or one for each axis.
+
+"wall" is a slip wall: the velocity across it is "dirichlet", everything else is "neumann".
+"""
+Normal = tuple[int | None, ...]
+"""For each variable the axis along which it is a velocity, or None; () where no variable is one."""
 Tendency = Callable[[Tensor], Tensor]
 """F of u_t = F(u), on tensors (batch, variable, *space)."""
 
 
 def apply(
-    stencil: Stencil, u: Float[Tensor, "batch variable *space"], grid: Grid, boundary: Boundary = "open"
+    stencil: Stencil,
+    u: Float[Tensor, "batch variable *space"],
+    grid: Grid,
+    boundary: Boundary = "open",
+    normal: Normal = (),
 ) -> Float[Tensor, "batch variable *space"]:
     """(S u)(x) = sum_d S(d) u(x + d).
 
@@ -34,6 +43,7 @@ def apply(
         grid: where it lives; periodic axes wrap.
         boundary: condition at the walls of bounded axes (see ``Grid.ghost``), one for all axes or one for
             each.
+        normal: the velocities among the variables, for slip walls.
 
     Returns:
         The result on the same cells.
@@ -43,7 +53,7 @@ def apply(
     """
     _check_stencil(stencil, u, grid)
     width = reach(stencil)
-    return correlate(stencil, pad(u, grid, width, boundary), width)
+    return correlation(stencil, width)(pad(u, grid, width, boundary, normal))
 
 
 def reach(*stencils: Stencil) -> tuple[int, ...]:
@@ -56,52 +66,95 @@ def pad(
     grid: Grid,
     width: Sequence[int],
     boundary: Boundary = "open",
+    normal: Normal = (),
 ) -> Float[Tensor, "batch variable *padded"]:
     """The field with ``width[axis]`` ghost cells at both ends of each axis.
 
     Nonlinear terms are formed on padded fields, since the ghost of a square is not the square's own ghost.
+    ``normal`` tells a "wall" which variables are velocities across it.
 
     Raises:
         InputError: the field is not on the grid, the number of conditions is not that of the axes, or the grid
             is a curvilinear mesh.
     """
-    check_space(u, grid)
+    return padder(grid, width, boundary, normal)(u)
+
+
+def padder(grid: Grid, width: Sequence[int], boundary: Boundary = "open", normal: Normal = ()) -> Tendency:
+    """``pad`` for many fields: what it needs of the grid is worked out once."""
     grid.require_axes()
-    for axis, (cells, condition) in enumerate(zip(width, _conditions(boundary, grid), strict=True)):
-        if cells:
-            index, sign = grid.ghost(axis, cells, condition)
-            u = u.index_select(axis + 2, torch.as_tensor(index, device=u.device))
-            if np.any(sign != 1):
-                shape = (-1,) + (1,) * (grid.ndim - axis - 1)
-                u = u * torch.as_tensor(sign, dtype=u.dtype, device=u.device).reshape(shape)
-    return u
+    axes = enumerate(zip(width, conditions(boundary, grid), strict=True))
+    layers = [_layer(grid, axis, cells, condition, normal) for axis, (cells, condition) in axes if cells]
+    shape = tuple(grid.shape)
+
+    def padded(u: Tensor) -> Tensor:
+        _check_shape(u, shape)
+        for layer in layers:
+            u = layer(u)
+        return u
+
+    return padded
 
 
-def correlate(
-    stencil: Stencil, padded: Float[Tensor, "batch variable *padded"], width: Sequence[int]
-) -> Float[Tensor, "batch variable *space"]:
-    """sum_d S(d) u(x + d) on the inner cells of a field that already has ``width`` ghost cells."""
-    inner = [size - 2 * cells for size, cells in zip(padded.shape[2:], width, strict=True)]
-    total = padded.new_zeros((*padded.shape[:2], *inner))
-    for k, offset in enumerate(stencil.offsets):
-        starts = [cells + int(d) for cells, d in zip(width, offset, strict=True)]
-        window = tuple(slice(start, start + n) for start, n in zip(starts, inner, strict=True))
-        total = total + _weigh(stencil.weights[..., k], padded[(slice(None), slice(None), *window)])
+def _layer(grid: Grid, axis: int, cells: int, condition: str, normal: Normal) -> Tendency:
+    """Ghost cells along one axis: slices where it wraps, which are faster, else the cells of ``Grid.ghost``."""
+    n, dim = grid.shape[axis], axis + 2
+    if grid.periodic[axis] and cells <= n:
+        return lambda u: torch.cat([u.narrow(dim, n - cells, cells), u, u.narrow(dim, 0, cells)], dim)
+    source, sign = grid.ghost(axis, cells, "dirichlet" if condition == "wall" else condition)
+    across = np.array([along == axis or condition != "wall" for along in normal or (None,)])
+    shape = (len(across), *(1,) * axis, len(sign), *(1,) * (grid.ndim - axis - 1))
+    index = torch.as_tensor(source)
+    signs = torch.as_tensor(np.where(across[:, None], sign, 1.0)).reshape(shape)
+    if bool((signs == 1).all()):
+        return lambda u: u.index_select(dim, index.to(u.device))
+    return lambda u: u.index_select(dim, index.to(u.device)) * signs.to(u)
+
+
+def correlation(stencil: Stencil, width: Sequence[int]) -> Tendency:
+    """u -> sum_d S(d) u(x + d) on the inner cells of a field that already has ``width`` ghost cells."""
+    starts = [[c + int(d) for c, d in zip(width, offset, strict=True)] for offset in stencil.offsets]
+    table = stencil.weights if stencil.is_system else stencil.weights[None, None]
+    rows = [
+        [(k, i, float(row[i, k])) for k in range(len(starts)) for i in range(len(row)) if row[i, k]]
+        for row in table
+    ]
+
+    def correlated(padded: Tensor) -> Tensor:
+        inner = [size - 2 * cells for size, cells in zip(padded.shape[2:], width, strict=True)]
+        views = [_window(padded, start, inner) for start in starts]
+        if not stencil.is_system:
+            return _weighted([(views[k], w) for k, _, w in rows[0]], views[0])
+        parts = [[(views[k][:, i : i + 1], w) for k, i, w in row] for row in rows]
+        return torch.cat([_weighted(part, views[0][:, :1]) for part in parts], dim=1)
+
+    return correlated
+
+
+def _window(padded: Tensor, start: Sequence[int], inner: Sequence[int]) -> Tensor:
+    for axis, (first, n) in enumerate(zip(start, inner, strict=True)):
+        padded = padded.narrow(axis + 2, first, n)
+    return padded
+
+
+def _weighted(terms: Sequence[tuple[Tensor, float]], like: Tensor) -> Tensor:
+    if not terms:
+        return torch.zeros_like(like)
+    total = terms[0][1] * terms[0][0]
+    for view, weight in terms[1:]:
+        total = torch.add(total, view, alpha=weight)
     return total
-
-
-def _weigh(weight: np.ndarray, u: Tensor) -> Tensor:
-    if weight.ndim == 0:
-        return float(weight) * u
-    matrix = torch.tensor(weight, dtype=u.dtype, device=u.device)
-    return torch.einsum("oi,bi...->bo...", matrix, u)
 
 
 def check_space(u: Tensor, grid: Grid) -> None:
     """Refuse a tensor whose space axes are not those of the grid."""
-    if tuple(u.shape[2:]) != tuple(grid.shape):
+    _check_shape(u, tuple(grid.shape))
+
+
+def _check_shape(u: Tensor, shape: tuple[int, ...]) -> None:
+    if tuple(u.shape[2:]) != shape:
         raise InputError(
-            f"a field (batch, variable, {', '.join(map(str, grid.shape))}) on the grid",
+            f"a field (batch, variable, {', '.join(map(str, shape))}) on the grid",
             f"a tensor of shape {tuple(u.shape)}",
             "give the state on the grid of the operator",
         )
@@ -123,7 +176,7 @@ def _check_stencil(stencil: Stencil, u: Tensor, grid: Grid) -> None:
         )
 
 
-def _conditions(boundary: Boundary, grid: Grid) -> tuple[str, ...]:
+def conditions(boundary: Boundary, grid: Grid) -> tuple[str, ...]:
     conditions = (boundary,) * grid.ndim if isinstance(boundary, str) else tuple(boundary)
     if len(conditions) != grid.ndim:
         raise InputError(

@@ -8,16 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gridvit.errors import InputError
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Tendency, correlate, pad, reach
-from gridvit.physics.operators import (
-    choose,
-    crossing_time,
-    diffusion,
-    plane_spacing,
-    slope,
-)
+from gridvit.physics.apply import Boundary, Normal, Tendency, correlation, padder, reach
+from gridvit.physics.constant import Accuracy, Operator, differences, laplacian
+from gridvit.physics.operators import choose, crossing_time, plane_spacing, slope
+from gridvit.physics.pattern import Semilinear, check_coefficients, check_dimensions
 from gridvit.stencil import Stencil
 
 FLUXES: dict[str, tuple[int, int]] = {"engquist-osher": (-1, 1), "central": (0, 0)}
@@ -25,7 +20,7 @@ FLUXES: dict[str, tuple[int, int]] = {"engquist-osher": (-1, 1), "central": (0, 
 
 
 @dataclass(frozen=True)
-class Burgers:
+class Burgers(Semilinear):
     """u_t + (u^2/2)_x = nu u_xx; in two dimensions u_t + (u^2/2)_x + v u_y = nu (u_xx + u_yy) and
     v_t + u v_x + (v^2/2)_y = nu (v_xx + v_yy), with u along the last axis (x) and v along the first (y).
 
@@ -51,37 +46,40 @@ class Burgers:
     flux: str = "engquist-osher"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "viscosity", float(self.viscosity))
-        if not 0 <= self.viscosity < float("inf"):
-            raise InputError("a viscosity of zero or more", f"{self.viscosity}", "correct its sign or size")
+        check_coefficients(self, ("viscosity",))
         choose(FLUXES, self.flux, "fluxes")
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("u",) or ("u", "v")."""
-        if ndim not in (1, 2):
-            raise InputError(
-                "one or two dimensions for Burgers", f"{ndim}", "give a grid with one or two axes"
-            )
+        check_dimensions(self, ndim, (1, 2))
         return ("u", "v")[:ndim]
 
-    def rhs(self, grid: Grid, accuracy: int = 2, boundary: Boundary = "open") -> Tendency:
-        """F(u) = -convection + nu lap u; ``accuracy`` is the order of the central differences.
+    def normal(self, ndim: int) -> Normal:
+        """u along the last axis, v along the first."""
+        return (1, 0) if ndim == 2 else (0,)
+
+    def linear(self, ndim: int) -> Operator:
+        """nu lap for each component."""
+        return Operator.diagonal(*[laplacian(ndim, self.viscosity)] * len(self.variables(ndim)))
+
+    def nonlinear(self, grid: Grid, accuracy: Accuracy = 2, boundary: Boundary = "open") -> Tendency:
+        """-convection by the chosen flux; ``accuracy`` is the order of the central one.
 
         Raises:
-            InputError: a grid that is no uniform plane of one or two axes; at the call, a state without the
-                equation's variables.
+            InputError: a grid that is no uniform plane of one or two axes.
         """
-        spacing, count = plane_spacing(grid), len(self.variables(grid.ndim))
-        laplacian = diffusion(self.viscosity * np.eye(grid.ndim), spacing, accuracy)
-        slopes = [_slopes(self.flux, axis, spacing, accuracy) for axis in range(grid.ndim)]
-        width = reach(laplacian, *(stencil for pair in slopes for stencil in pair))
+        check_dimensions(self, grid.ndim, (1, 2))
+        spacing, normal = plane_spacing(grid), self.normal(grid.ndim)
+        order = differences(accuracy)
+        slopes = [_slopes(self.flux, axis, spacing, order) for axis in range(grid.ndim)]
+        width = reach(*(stencil for pair in slopes for stencil in pair))
+        pairs = [(correlation(onward, width), correlation(backward, width)) for onward, backward in slopes]
+        pad = padder(grid, width, boundary, normal)
+        return lambda u: -_convection(u, pad(u), pairs)
 
-        def tendency(u: Tensor) -> Tensor:
-            _check_variables(u, count)
-            padded = pad(u, grid, width, boundary)
-            return correlate(laplacian, padded, width) - _convection(u, padded, width, slopes)
-
-        return tendency
+    def nonlinear_rate(self, grid: Grid, speed: float | int = 1.0) -> float:
+        """speed / h summed over the axes."""
+        return float(np.sum(abs(speed) / plane_spacing(grid)))
 
     def stable_step(self, grid: Grid, speed: float | int = 1.0) -> float:
         """dt = 1 / (sum_i speed / h_i + 2 nu / h_i^2) where |u| is at most ``speed``.
@@ -100,9 +98,7 @@ def _slopes(flux: str, axis: int, spacing: np.ndarray, accuracy: int) -> tuple[S
     return onward, backward
 
 
-def _convection(
-    u: Tensor, padded: Tensor, width: tuple[int, ...], slopes: list[tuple[Stencil, Stencil]]
-) -> Tensor:
+def _convection(u: Tensor, padded: Tensor, slopes: list[tuple[Tendency, Tendency]]) -> Tensor:
     """sum_j (w_j^2/2)_j in the equation of w_j itself, and w_j (w_i)_j in those of the others.
 
     Fluxes are formed on the padded field: the ghost of a square is not the square's ghost.
@@ -110,21 +106,10 @@ def _convection(
     total = torch.zeros_like(u)
     for j, (onward, backward) in enumerate(reversed(slopes)):
         wind, field = u[:, j : j + 1], padded[:, j : j + 1]
-        own = correlate(onward, field.clamp(min=0) ** 2 / 2, width)
-        own = own + correlate(backward, field.clamp(max=0) ** 2 / 2, width)
+        own = onward(field.clamp(min=0) ** 2 / 2) + backward(field.clamp(max=0) ** 2 / 2)
         before, after = (
-            wind.clamp(min=0) * correlate(onward, others, width)
-            + wind.clamp(max=0) * correlate(backward, others, width)
+            wind.clamp(min=0) * onward(others) + wind.clamp(max=0) * backward(others)
             for others in (padded[:, :j], padded[:, j + 1 :])
         )
         total = total + torch.cat([before, own, after], dim=1)
     return total
-
-
-def _check_variables(u: Tensor, count: int) -> None:
-    if u.shape[1] != count:
-        raise InputError(
-            f"{count} variables for Burgers in {count} dimensions",
-            f"{u.shape[1]}",
-            "give u, or u and v, as channels",
-        )

@@ -6,18 +6,22 @@ velocity is (along y, along x).
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Complex, Float
 
 from gridvit.errors import InputError
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Tendency, apply
+from gridvit.physics.apply import Boundary, Tendency
 from gridvit.physics.burgers import Burgers
+from gridvit.physics.constant import Accuracy, Operator
+from gridvit.physics.dambreak import DamBreak
+from gridvit.physics.dispersive import KortewegDeVries, KuramotoSivashinsky
 from gridvit.physics.operators import (
     Matrix,
     Vector,
@@ -30,23 +34,15 @@ from gridvit.physics.operators import (
     plane_spacing,
     velocity_vector,
 )
+from gridvit.physics.pattern import Equation, Semilinear
+from gridvit.physics.reaction import AllenCahn, FitzHughNagumo, GrayScott
+from gridvit.physics.shallow import ShallowWater
+from gridvit.physics.vorticity import Vorticity
+from gridvit.physics.wave import Wave
 from gridvit.stencil import Stencil
 
 
-@runtime_checkable
-class Equation(Protocol):
-    """What a solver needs of an equation: the names of its variables and its right-hand side."""
-
-    def variables(self, ndim: int) -> tuple[str, ...]:
-        """Names of the variables in ``ndim`` dimensions, in channel order."""
-        ...
-
-    def rhs(self, grid: Grid, accuracy: int = 2, boundary: Boundary = "open") -> Tendency:
-        """F of u_t = F(u), discretised on the grid."""
-        ...
-
-
-class LinearEquation(ABC):
+class LinearEquation(Semilinear):
     """u_t = -a . grad u + div(D grad u) with constant velocity ``a`` and diffusivity tensor ``D``.
 
     Abstract: an equation says its ``coefficients``; stencil, right-hand side and exact symbol follow from
@@ -73,17 +69,33 @@ class LinearEquation(ABC):
         Raises:
             InputError: the grid is no uniform plane, or the coefficients do not have its number of axes.
         """
+        if not upwind:
+            return self.linear(grid.ndim).stencil(grid, accuracy)
         spacing = plane_spacing(grid)
         velocity, tensor = self.coefficients(grid.ndim)
-        carried = advection(velocity, spacing, 1 if upwind else accuracy, upwind)
-        return carried + diffusion(tensor, spacing, accuracy)
+        return advection(velocity, spacing, 1, upwind) + diffusion(tensor, spacing, accuracy)
 
-    def rhs(
-        self, grid: Grid, accuracy: int = 2, boundary: Boundary = "open", upwind: bool = False
-    ) -> Tendency:
-        """F(u) = S u with the stencil of ``operator``."""
-        stencil = self.operator(grid, accuracy, upwind)
-        return lambda u: apply(stencil, u, grid, boundary)
+    def linear(self, ndim: int) -> Operator:
+        """-a . grad + div D grad."""
+        velocity, tensor = self.coefficients(ndim)
+        unit = np.eye(ndim, dtype=int)
+        terms = {tuple(unit[i].tolist()): -float(velocity[i]) for i in np.flatnonzero(velocity)}
+        for i, j in zip(*np.nonzero(tensor), strict=True):
+            index = tuple((unit[i] + unit[j]).tolist())
+            terms[index] = terms.get(index, 0.0) + float(tensor[i, j])
+        return Operator.diagonal(terms)
+
+    def nonlinear(self, grid: Grid, accuracy: Accuracy = 2, boundary: Boundary = "open") -> Tendency:
+        """0."""
+        return torch.zeros_like
+
+    def nonlinear_rate(self, grid: Grid, speed: float | int = 1.0) -> float:
+        """0."""
+        return 0.0
+
+    def rhs(self, grid: Grid, accuracy: Accuracy = 2, boundary: Boundary = "open") -> Tendency:
+        """F(u) = S u with the stencil of ``operator``, or its spectral counterpart."""
+        return self.linear(grid.ndim).tendency(grid, accuracy, boundary)
 
     def exact_symbol(
         self,
@@ -102,7 +114,7 @@ class LinearEquation(ABC):
         k = theta / spacing
         return np.exp(-dt * (1j * (k @ velocity) + np.einsum("...i,ij,...j->...", k, tensor, k)))
 
-    def stable_step(self, grid: Grid) -> float:
+    def stable_step(self, grid: Grid, speed: float | int = 1.0) -> float:
         """dt = 1 / (sum_i |a_i|/h_i + 2 D_ii/h_i^2); inf where nothing moves.
 
         Within it SSPRK3 and RK4 are stable with central differences of order two, and forward Euler with
@@ -184,24 +196,34 @@ EQUATIONS: dict[str, type] = {
     "diffusion": Diffusion,
     "advection-diffusion": AdvectionDiffusion,
     "burgers": Burgers,
+    "wave": Wave,
+    "korteweg-de-vries": KortewegDeVries,
+    "kuramoto-sivashinsky": KuramotoSivashinsky,
+    "allen-cahn": AllenCahn,
+    "gray-scott": GrayScott,
+    "fitzhugh-nagumo": FitzHughNagumo,
+    "vorticity": Vorticity,
+    "shallow-water": ShallowWater,
+    "dam-break": DamBreak,
 }
 
 
-def equation_from(name: str, parameters: Mapping[str, Any]) -> LinearEquation | Burgers:
+def equation_from(name: str, parameters: Mapping[str, Any]) -> Equation:
     """The equation of a name and of parameters as they stand in a config or in a file's attributes.
 
     Raises:
         InputError: an unknown equation, or parameters that are not its own.
     """
     kind = choose(EQUATIONS, name, "equations")
-    try:
-        return kind(**parameters)
-    except TypeError as error:
+    own = {field.name: field for field in fields(kind)}
+    for key in parameters:
+        choose(own, key, f"{name} parameters")
+    missing = [key for key, field in own.items() if field.default is MISSING and key not in parameters]
+    if missing:
         raise InputError(
-            f"the parameters {', '.join(field.name for field in fields(kind))} of {name}",
-            ", ".join(f"{key}={value!r}" for key, value in parameters.items()) or "none",
-            "name each once, as a number, a list of numbers or a table of numbers",
-        ) from error
+            f"the parameters {', '.join(missing)} of {name}", "none", "give each as a number or numbers"
+        )
+    return kind(**parameters)
 
 
 def require_linear(equation: Equation) -> LinearEquation:

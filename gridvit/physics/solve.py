@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,8 +14,11 @@ from torch import Tensor
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.physics.apply import Boundary, Tendency, check_space
-from gridvit.physics.equations import Equation, LinearEquation
+from gridvit.physics.constant import Accuracy
+from gridvit.physics.equations import LinearEquation
 from gridvit.physics.operators import choose
+from gridvit.physics.pattern import Equation, Semilinear
+from gridvit.physics.splitting import SPLITTINGS, split_factor, split_step
 from gridvit.rollout import Context
 
 
@@ -65,25 +69,37 @@ RK4 = Tableau(((), (1 / 2,), (0.0, 1 / 2), (0.0, 0.0, 1.0)), (1 / 6, 1 / 3, 1 / 
 TABLEAUX: dict[str, Tableau] = {"euler": EULER, "heun": HEUN, "ssprk3": SSPRK3, "rk4": RK4}
 
 
+METHODS = (*TABLEAUX, *SPLITTINGS)
+"""All that a solver can step by: explicit, and with the linear part exact or implicit."""
+
+
+BLOCK = 2**16
+"""Numbers that a CPU's cache holds beside the stages of a step: more of a batch than these wait for their turn."""
+
+
 @dataclass(frozen=True, eq=False)
 class Solver:
     """u(t + dt) of u_t = F(u) by ``substeps`` steps of a Runge-Kutta method: a `Step`.
 
     Good values: "rk4" for smooth fields, "ssprk3" for fronts, dt / substeps within the equation's
-    ``stable_step``. Beyond the stable step the result grows without bound, shortest waves first.
+    ``stable_step``. Beyond the stable step the result grows without bound, shortest waves first. For stiff
+    equations "etdrk4" (linear part exact) or "ars222" and "ars443" (implicit), within 1 / ``nonlinear_rate``.
 
     Args:
         equation: what is solved.
         grid: a plane grid of uniform spacing.
         dt: time step, in the unit of the equation's coefficients.
-        tableau: a name in `TABLEAUX`.
+        tableau: a name in `TABLEAUX` or `SPLITTINGS`.
         substeps: steps of the method within dt, at least one.
-        accuracy: even order of the central differences.
+        accuracy: even order of the central differences, or "spectral" for derivatives that are exact on the
+            waves of the grid.
         boundary: condition at the walls of bounded axes.
+        fused: compiles the step of an explicit tableau into one loop over the cells by ``torch.compile``, several
+            times faster on a CPU; it needs a C++ compiler and, for each new size of batch, some ten seconds.
 
     Raises:
-        InputError: an unknown tableau, no substep, a dt that is not positive, or an equation that does not
-            fit the grid.
+        InputError: an unknown tableau, no substep, a dt that is not positive; at the call, an equation that
+            does not fit the grid or, for a splitting, has no linear part.
     """
 
     equation: Equation
@@ -91,16 +107,21 @@ class Solver:
     dt: float | int
     tableau: str = "rk4"
     substeps: int = 1
-    accuracy: int = 2
+    accuracy: Accuracy = 2
     boundary: Boundary = "open"
+    fused: bool = False
 
     def __post_init__(self) -> None:
-        choose(TABLEAUX, self.tableau, "tableaux")
+        choose(dict.fromkeys(METHODS), self.tableau, "tableaux")
         if self.substeps < 1 or not self.dt > 0:
             raise InputError(
                 "a positive dt and at least one substep",
                 f"dt={self.dt}, substeps={self.substeps}",
                 "correct them",
+            )
+        if self.fused and self.tableau not in TABLEAUX:
+            raise InputError(
+                "an explicit tableau to fuse", self.tableau, f"take one of {', '.join(TABLEAUX)}"
             )
 
     @property
@@ -113,8 +134,14 @@ class Solver:
     ) -> Float[Tensor, "batch variable *space"]:
         """u(t + dt)."""
         check_space(state, self.grid)
+        block = max(1, BLOCK // max(1, state[0:1].numel())) if state.device.type == "cpu" else len(state)
+        if len(state) <= block:
+            return self._steps(state)
+        return torch.cat([self._steps(part) for part in state.split(block)])
+
+    def _steps(self, state: Tensor) -> Tensor:
         for _ in range(self.substeps):
-            state = TABLEAUX[self.tableau].advance(self._tendency, state, self.dt / self.substeps)
+            state = self._advance(state)
         return state
 
     def symbol(self, theta: Float[np.ndarray, "*modes d"]) -> Complex[np.ndarray, "*modes"]:
@@ -125,10 +152,37 @@ class Solver:
         """
         if not isinstance(self.equation, LinearEquation):
             raise InputError("a linear equation", type(self.equation).__name__, "probe the solver at a state")
-        rate = self.equation.operator(self.grid, self.accuracy).symbol(theta)
-        factor = TABLEAUX[self.tableau].amplification(self.dt / self.substeps * rate)
+        rates = self.equation.linear(self.grid.ndim).symbol(theta, self.grid, self.accuracy)
+        z = self.dt / self.substeps * rates[..., 0, 0]
+        explicit = self.tableau in TABLEAUX
+        factor = TABLEAUX[self.tableau].amplification(z) if explicit else split_factor(self.tableau, z)
         return factor**self.substeps
 
     @cached_property
-    def _tendency(self) -> Tendency:
-        return self.equation.rhs(self.grid, self.accuracy, self.boundary)
+    def _advance(self) -> Callable[[Tensor], Tensor]:
+        dt = float(self.dt) / self.substeps
+        if self.tableau in SPLITTINGS:
+            return split_step(
+                self.tableau, require_split(self.equation), self.grid, dt, self.accuracy, self.boundary
+            )
+        method, tendency = TABLEAUX[self.tableau], self.equation.rhs(self.grid, self.accuracy, self.boundary)
+
+        def advance(u: Tensor) -> Tensor:
+            return method.advance(tendency, u, dt)
+
+        if not self.fused:
+            return advance
+        # A plain step first: what an equation works out once must not be worked out inside the compiler.
+        advance(torch.zeros((1, len(self.variables), *self.grid.shape)))
+        return torch.compile(advance, dynamic=False)
+
+
+def require_split(equation: Equation) -> Semilinear:
+    """The equation itself, or a refusal of one that has no linear part to treat by itself."""
+    if not isinstance(equation, Semilinear):
+        raise InputError(
+            f"an equation with a linear part for {', '.join(SPLITTINGS)}",
+            type(equation).__name__,
+            f"take an explicit tableau ({', '.join(TABLEAUX)})",
+        )
+    return equation
