@@ -178,6 +178,22 @@ def test_streamed_statistics_are_those_of_the_whole(name: str, grid: Grid) -> No
     np.testing.assert_allclose(found["lift"], radial_lift(placed, tokens, 6), rtol=5e-5, atol=1e-6)
 
 
+def test_streamed_statistics_with_gaps() -> None:
+    torch.manual_seed(5)
+    made, x = ViT(replace(SMALL, bias="linear"), SPHERE, 2, 1, slice(1, 2)), fields(SPHERE)
+    x[:, 1] = (x[:, 1] > -0.5).float()
+    seen: list[torch.Tensor] = []
+    with torch.no_grad():
+        made(x, lambda _, weights: seen.append(weights) or weights)
+    weights, tokens, share = torch.stack(seen, 1).numpy(), made.patches.tokens, made.share(x).numpy()
+    assert share.min() == 0
+    found = attention_statistics(made, x, bins=6, block=7)
+    expected = attention_distance(weights, tokens, share=share)
+    np.testing.assert_allclose(found["distance"], expected["attention_distance"], rtol=2e-5)
+    np.testing.assert_allclose(found["area"], expected["effective_area_fraction"], rtol=2e-5)
+    np.testing.assert_allclose(found["lift"], radial_lift(weights, tokens, 6, share), rtol=5e-5, atol=1e-6)
+
+
 def test_analysis_sees_tokens_only() -> None:
     config = replace(SMALL, registers=3)
     step = ModelStep(config, TORUS, Channels(("a", "b")), 1.0, torch.zeros(2), torch.ones(2), torch.ones(2))

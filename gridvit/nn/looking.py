@@ -19,7 +19,8 @@ def attention_statistics(
     ``distance`` is D = sum_i w_i sum_j A_ij d_ij, ``rms`` the root of the same mean of d^2, ``area`` the mean of
     exp(-KL(A_i || w)), the fraction of the area that is attended, ``dropped`` the attention to registers, which the
     others leave out, and ``lift (layer, head, bin)`` is sum_i w_i sum_(j in bin) A_ij over the same of w_j, 1 where
-    attention is uniform, NaN in a bin without pairs. w are the areas of the tokens, of sum one; states count evenly.
+    attention is uniform, NaN in a bin without pairs. w are the areas of the tokens, of sum one, or of what a state has
+    of them; states count evenly.
 
     Args:
         network: whose heads are looked at.
@@ -32,7 +33,7 @@ def attention_statistics(
     """
     tokens, lead = network.patches.tokens, network.config.registers
     far = farthest(tokens, block)
-    areas = torch.from_numpy(tokens.areas.ravel() / tokens.areas.sum()).to(x.device)
+    areas = present_areas(network, x)
     sums: dict[int, list[Tensor]] = {}
     base = torch.zeros(bins, dtype=torch.float64, device=x.device)
     for layer, rows, weights in network.attention_maps(x, block):
@@ -43,7 +44,7 @@ def attention_statistics(
         distances = torch.from_numpy(tokens.distances(rows=inner)).to(x.device)
         found = block_sums(placed, distances, areas, inner, far, bins)
         if layer == 0:
-            base += binned(areas[inner, None] * areas, distances, far, bins)
+            base += binned((areas[:, inner, None] * areas[:, None]).mean(0), distances, far, bins)
         sums[layer] = [a + b for a, b in zip(sums[layer], found, strict=True)] if layer in sums else found
     distance, square, area, mass, lift = (torch.stack(parts) for parts in zip(*sums.values(), strict=True))
     return {
@@ -55,10 +56,18 @@ def attention_statistics(
     }
 
 
+def present_areas(network: ViT, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "_batch token"]:
+    """Areas of sum one: of the tokens for all states (one row), or of the part of them that has values in each."""
+    tokens, share = network.patches.tokens, network.share(x)
+    areas = torch.from_numpy(tokens.areas.ravel())[None].to(x.device)
+    areas = areas if share is None else areas * share.double()
+    return areas / areas.sum(-1, keepdim=True)
+
+
 def block_sums(
     weights: Float[Tensor, "batch head query key"],
     distances: Float[Tensor, "query key"],
-    areas: Float[Tensor, "key"],
+    areas: Float[Tensor, "_batch key"],
     rows: slice,
     far: float,
     bins: int,
@@ -66,8 +75,8 @@ def block_sums(
     """The share of a block of queries in each statistic, (head) or (head, bin), averaged over states."""
     mass = weights.sum(-1)
     weights = weights / mass[..., None]
-    here = areas[rows]
-    divergence = (torch.xlogy(weights, weights) - weights * areas.log()).sum(-1)
+    here, logs = areas[:, None, rows], torch.where(areas > 0, areas, 1).log()
+    divergence = (torch.xlogy(weights, weights) - weights * logs[:, None, None]).sum(-1)
     per_query = [
         (weights * distances).sum(-1),
         (weights * distances.square()).sum(-1),
@@ -75,7 +84,7 @@ def block_sums(
         mass,
     ]
     means = [(value * here).sum(-1).mean(0) for value in per_query]
-    rows_of_heads = (weights * here[:, None]).mean(0)
+    rows_of_heads = (weights * here[..., None]).mean(0)
     return [*means, torch.stack([binned(head, distances, far, bins) for head in rows_of_heads])]
 
 
