@@ -49,11 +49,9 @@ def folded_attention(
     key = torch.cat([key, fold[1].expand(batch, heads, -1, -1)], -1)
     if window is None:
         return scaled_dot_product_attention(query, key, value, scale=1.0)
-    parts = [
-        scaled_dot_product_attention(query[:, :, q], key[:, :, k], value[:, :, k], mask, scale=1.0)
-        for q, k, mask in window
-    ]
-    return torch.cat(parts, 2)[:, :, window.order]
+    blocks = zip(*window.gathered(query, key, value), window.near_blocks(), strict=True)
+    parts = [scaled_dot_product_attention(q, k, v, near, scale=1.0) for q, k, v, near in blocks]
+    return torch.cat(parts, 2).index_select(2, window.order)
 
 
 def masked_attention(
@@ -66,11 +64,11 @@ def masked_attention(
     """A v with ``logits(rows)`` as a mask: for the biases that do not fold. Quadratic in memory without a window."""
     if window is None:
         return scaled_dot_product_attention(query, key, value, logits(EVERY).to(query))
-    parts = []
-    for q, k, near in window:
-        mask = logits(q)[..., k].masked_fill(~near, -torch.inf).to(query)
-        parts.append(scaled_dot_product_attention(query[:, :, q], key[:, :, k], value[:, :, k], mask))
-    return torch.cat(parts, 2)[:, :, window.order]
+    numbers = zip(*window.numbers(), window.near_blocks(), strict=True)
+    masks = (logits(rows)[..., keys].masked_fill(~near, -torch.inf).to(query) for rows, keys, near in numbers)
+    blocks = zip(*window.gathered(query, key, value), masks, strict=True)
+    parts = [scaled_dot_product_attention(q, k, v, mask) for q, k, v, mask in blocks]
+    return torch.cat(parts, 2).index_select(2, window.order)
 
 
 class Attention(nn.Module):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,14 +16,6 @@ from gridvit.nn.bias.base import nearest_distance
 
 QUERIES = 64  # of a block
 ROUNDING = 1e-6  # a neighbour at exactly the reach is within it
-
-
-class Near(NamedTuple):
-    """A block of queries, the keys that any of them may see, and which may see which."""
-
-    queries: Tensor
-    keys: Tensor
-    mask: Tensor
 
 
 class Window(nn.Module):
@@ -96,13 +87,24 @@ class Window(nn.Module):
         points = grid.positions - low
         return cKDTree(points, boxsize=box), points, self.reach
 
-    def __iter__(self) -> Iterator[Near]:
-        """The blocks; every query is in one."""
-        query = key = pair = 0
-        for rows, columns in self.sizes:
-            mask = self.masks[pair : pair + rows * columns].view(rows, columns)
-            yield Near(self.queries[query : query + rows], self.keys[key : key + columns], mask)
-            query, key, pair = query + rows, key + columns, pair + rows * columns
+    def numbers(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Which queries and which keys are those of each block; every query is in one."""
+        rows, columns = zip(*self.sizes, strict=True)
+        return self.queries.split(rows), self.keys.split(columns)
+
+    def near_blocks(self) -> list[Bool[Tensor, "query key"]]:
+        """Which queries of each block may see which of its keys."""
+        flat = self.masks.split([rows * columns for rows, columns in self.sizes])
+        return [mask.view(size) for mask, size in zip(flat, self.sizes, strict=True)]
+
+    def gathered(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+        """``(B, head, token, dim)`` in blocks, gathered at once: the gradient of one block alone is of full size."""
+        rows, columns = zip(*self.sizes, strict=True)
+        return (
+            query.index_select(2, self.queries).split(rows, 2),
+            key.index_select(2, self.keys).split(columns, 2),
+            value.index_select(2, self.keys).split(columns, 2),
+        )
 
     def near(self, rows: Tensor) -> Bool[Tensor, "query key"]:
         """Which keys the queries ``rows`` may see, from the grid's own distances: the reference."""
