@@ -136,6 +136,10 @@ class DataConfig:
             raise InputError("at least one of data.leads", "none", "leave them out for a lead of one step")
 
 
+# width, depth, heads; all but the first are those of Touvron et al. (2021), arXiv:2012.12877
+PRESETS = {"mini": (128, 4, 4), "tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
+
+
 @dataclass(frozen=True)
 class ModelConfig:
     """A Vision Transformer on patch tokens whose attention is biased by physical distance.
@@ -143,14 +147,25 @@ class ModelConfig:
     Args:
         kind: the family of network.
         patch: cells of a token along each axis; a periodic axis must be divided by it.
+        preset: width, depth and heads by a name, where they are not given (0): "mini" is 128, 4 and 4; "tiny" 192, 12
+            and 3; "small" 384, 12 and 6; "base" 768, 12 and 12, the 86 million parameters of ViT-B/16.
         width: channels of a token.
         depth: transformer blocks.
         heads: attention heads; width must be divisible by it.
         mlp_ratio: hidden width of the feed-forward part over ``width``.
-        bias: additive distance bias of the attention logits, or none.
-        harmonics: harmonics of the bias along each periodic axis of a plane.
+        bias: additive bias of the attention logits by distance. "distance": von Mises-Fisher on the sphere, a Fourier
+            series along periodic axes and a Gaussian with an offset across bounded ones; "fourier" and "gaussian" are
+            those alone, "gaussian" on the sphere a bump at a learned offset; "harmonics": Legendre series on the
+            sphere; "linear" in the distance (ALiBi) and "radial" (a small network of it) keep a matrix of all pairs.
+        harmonics: harmonics of the bias along each periodic axis of a plane; the degree of "harmonics".
         position: "bounded" adds smooth features of the coordinates along the axes that are not periodic (latitude
             on the sphere); along periodic axes position enters by distance alone.
+        window: reach of attention in km or axis units; 0 for all of the grid.
+        registers: learned tokens without a place, beside those of the grid.
+        norm: before attention and feed-forward part ("pre"), or after their sums ("post").
+        layer_scale: start of a learned gain of each branch and channel, such as 0.1; 0 for none.
+        qk_norm: normalise queries and keys, which bounds the logits.
+        checkpointing: compute each block again in the backward pass, which saves memory and costs a third of the time.
         features: further inputs made from place and time (sphere only): local solar time, day of the year,
             insolation at the top of the atmosphere (daily mean where a step is a day or longer), sine of latitude,
             and the two horizontal components of the position on the unit sphere for longitude.
@@ -158,16 +173,26 @@ class ModelConfig:
 
     kind: Literal["vit"] = "vit"
     patch: tuple[int, ...] = (4, 4)
-    width: int = 128
-    depth: int = 4
-    heads: int = 4
+    preset: Literal["mini", "tiny", "small", "base"] = "mini"
+    width: int = 0
+    depth: int = 0
+    heads: int = 0
     mlp_ratio: int = 4
-    bias: Literal["distance", "none"] = "distance"
+    bias: Literal["distance", "harmonics", "gaussian", "fourier", "linear", "radial", "none"] = "distance"
     harmonics: int = 2
     position: Literal["bounded", "none"] = "bounded"
     features: tuple[Literal["local_time", "day_of_year", "insolation", "latitude", "longitude"], ...] = ()
+    window: float | int = 0.0
+    registers: int = 0
+    norm: Literal["pre", "post"] = "pre"
+    layer_scale: float | int = 0.0
+    qk_norm: bool = False
+    checkpointing: bool = False
 
     def __post_init__(self) -> None:
+        for name, size in zip(("width", "depth", "heads"), PRESETS[self.preset], strict=True):
+            object.__setattr__(self, name, getattr(self, name) or size)
+        _require(self, 0, "window", "registers", "layer_scale")
         _require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics")
 
 

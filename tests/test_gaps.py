@@ -168,7 +168,7 @@ def test_masked_keys_folded_equal_explicit_and_uniform_is_the_mean_of_valid_area
     share[:, ::3] = 0
     share[2] = 0
     query, key, value = (torch.randn(3, 2, grid.size, d, generator=generator) for d in (5, 5, 13))
-    weights = attention_weights(query, key, bias.logits(share))
+    weights = attention_weights(query, key, bias.logits(share=share))
     assert weights[:2, :, :, ::3].abs().max() == 0
     torch.testing.assert_close(weights.sum(-1), torch.ones(3, 2, grid.size))  # even without any key: no NaN
     folded = folded_attention(query, key, value, bias.fold(share))

@@ -48,7 +48,8 @@ def test_round_trip_and_differences(tmp_path: Path) -> None:
         (["--model.depth", "six"], "expected model.depth to be an int, got six: correct the value"),
         (
             ["--model.bias", "far"],
-            "expected model.bias to be one of 'distance', 'none', got far: correct the value",
+            "expected model.bias to be one of 'distance', 'harmonics', 'gaussian', 'fourier', 'linear', 'radial', "
+            "'none', got far: correct the value",
         ),
         (
             ["a.yaml"],
@@ -85,7 +86,7 @@ def test_bad_keys_in_a_file(tmp_path: Path, text: str, got: str) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--model.heads", "0"], "expected model.heads of at least 1, got 0: correct it"),
+        (["--model.heads", "-1"], "expected model.heads of at least 1, got -1: correct it"),
         (["--model.patch", "[4,0]"], "expected model.patch of at least 1, got (4, 0): correct it"),
         (["--training.epochs", "0"], "expected training.epochs of at least 1, got 0: correct it"),
         (

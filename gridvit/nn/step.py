@@ -263,7 +263,10 @@ class ModelStep(nn.Module):
     def attention_weights(
         self, state: Float[Tensor, "batch variable *space"], context: Context | None = None
     ) -> Float[Tensor, "batch layer head query key"]:
-        """A of every layer and head at these states, from the explicit path; rows sum to one."""
+        """A of every layer and head at these states, from the explicit path, among tokens; rows sum to one.
+
+        Registers are left out, and the rest of a row made to sum to one again.
+        """
         seen: list[Tensor] = []
 
         def keep(layer: int, weights: Tensor) -> Tensor:
@@ -271,4 +274,6 @@ class ModelStep(nn.Module):
             return weights
 
         self(state, context, attention=keep)
-        return torch.stack(seen, 1)
+        lead = self.network.config.registers
+        weights = torch.stack(seen, 1)[..., lead:, lead:]
+        return weights / weights.sum(-1, keepdim=True) if lead else weights

@@ -1,0 +1,39 @@
+"""Families of biases on small grids, and what they are given to attend to."""
+
+from __future__ import annotations
+
+import torch
+
+from gridvit.grid import Grid
+from gridvit.nn.bias import Bias, Linear, Radial, make_bias
+
+SPHERE, POLES = Grid.latlon(6, 11), Grid.latlon(7, 10, poles=True)
+TORUS, BOX = Grid.regular((5, 7), (2.0, 3.0)), Grid.regular((3, 5), (2.0, 3.0), periodic=False)
+CASES = {
+    f"{kind} on {name}": (kind, grid)
+    for name, grid, kinds in (
+        ("sphere", SPHERE, "distance harmonics gaussian linear radial none"),
+        ("poles", POLES, "distance harmonics gaussian linear radial none"),
+        ("torus", TORUS, "distance fourier linear radial none"),
+        ("box", BOX, "distance gaussian linear radial none"),
+    )
+    for kind in kinds.split()
+}
+EXPLICIT = (Linear, Radial)
+
+
+def random_bias(kind: str, grid: Grid, **how: object) -> Bias:
+    torch.manual_seed(4)
+    bias = make_bias(kind, grid, 3, 2, **how)
+    for parameter in bias.parameters():
+        parameter.data += 0.3 * torch.randn(parameter.shape)
+    return bias
+
+
+def inner(bias: Bias) -> Bias:
+    return bias.inner if hasattr(bias, "inner") else bias
+
+
+def contents(grid: Grid, dtype: torch.dtype = torch.float32) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(2, 3, grid.size, d, generator=generator, dtype=dtype) for d in (5, 5, 7)]
