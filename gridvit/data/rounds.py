@@ -90,7 +90,7 @@ class Rounds:
             least = (2 * per_time * (chunk + 2 * span) + decoding) / GIB
             raise InputError(
                 f"data.buffer of at least {least:.3g} GiB beside a batch, for chunks of {chunk} times",
-                f"{memory / GIB:.3g} GiB",
+                f"{max(0.0, memory / GIB):.3g} GiB",
                 "enlarge it, take a smaller batch, or rewrite the file: gridvit rechunk",
             )
         n_times = values.shape[1]
