@@ -11,9 +11,11 @@ from gridvit.physics.equations import (
     LinearEquation,
     equation_from,
 )
-from gridvit.physics.initial import random_field
+from gridvit.physics.harmonics import Harmonics
+from gridvit.physics.initial import random_field, random_states
 from gridvit.physics.schemes import SCHEMES, LinearScheme, linear_scheme
 from gridvit.physics.solve import TABLEAUX, Solver, Tableau
+from gridvit.physics.sphere import BarotropicVorticity, SphereAdvection, SphereDiffusion, SphereShallowWater
 from gridvit.physics.stability import stable_step
 
 __all__ = [
@@ -22,16 +24,22 @@ __all__ = [
     "TABLEAUX",
     "Advection",
     "AdvectionDiffusion",
+    "BarotropicVorticity",
     "Burgers",
     "Diffusion",
     "Equation",
+    "Harmonics",
     "LinearEquation",
     "LinearScheme",
     "Solver",
+    "SphereAdvection",
+    "SphereDiffusion",
+    "SphereShallowWater",
     "Tableau",
     "apply",
     "equation_from",
     "linear_scheme",
     "random_field",
+    "random_states",
     "stable_step",
 ]

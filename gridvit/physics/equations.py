@@ -30,6 +30,7 @@ from gridvit.physics.operators import (
     plane_spacing,
     velocity_vector,
 )
+from gridvit.physics.sphere import BarotropicVorticity, SphereAdvection, SphereDiffusion, SphereShallowWater
 from gridvit.stencil import Stencil
 
 
@@ -184,10 +185,14 @@ EQUATIONS: dict[str, type] = {
     "diffusion": Diffusion,
     "advection-diffusion": AdvectionDiffusion,
     "burgers": Burgers,
+    "sphere-advection": SphereAdvection,
+    "sphere-diffusion": SphereDiffusion,
+    "sphere-shallow-water": SphereShallowWater,
+    "barotropic-vorticity": BarotropicVorticity,
 }
 
 
-def equation_from(name: str, parameters: Mapping[str, Any]) -> LinearEquation | Burgers:
+def equation_from(name: str, parameters: Mapping[str, Any]) -> Any:
     """The equation of a name and of parameters as they stand in a config or in a file's attributes.
 
     Raises:
