@@ -11,11 +11,18 @@ from gridvit.physics.equations import (
     LinearEquation,
     equation_from,
 )
+from gridvit.physics.good import Good, good_of
 from gridvit.physics.harmonics import Harmonics
 from gridvit.physics.initial import random_field, random_states
 from gridvit.physics.schemes import SCHEMES, LinearScheme, linear_scheme
 from gridvit.physics.solve import TABLEAUX, Solver, Tableau
-from gridvit.physics.sphere import BarotropicVorticity, SphereAdvection, SphereDiffusion, SphereShallowWater
+from gridvit.physics.sphere import (
+    BarotropicVorticity,
+    SphereAdvection,
+    SphereDiffusion,
+    SphereShallowWater,
+    Spherical,
+)
 from gridvit.physics.stability import stable_step
 
 __all__ = [
@@ -28,6 +35,7 @@ __all__ = [
     "Burgers",
     "Diffusion",
     "Equation",
+    "Good",
     "Harmonics",
     "LinearEquation",
     "LinearScheme",
@@ -35,9 +43,11 @@ __all__ = [
     "SphereAdvection",
     "SphereDiffusion",
     "SphereShallowWater",
+    "Spherical",
     "Tableau",
     "apply",
     "equation_from",
+    "good_of",
     "linear_scheme",
     "random_field",
     "random_states",

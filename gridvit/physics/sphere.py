@@ -14,6 +14,7 @@ from torch import Tensor
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.physics.apply import Boundary, Tendency
+from gridvit.physics.good import Good
 from gridvit.physics.harmonics import Harmonics
 
 DAY = 86400.0
@@ -33,10 +34,7 @@ class Spherical(ABC):
     state lies beyond the truncation (see ``Harmonics.truncated``) is neither moved nor damped.
     """
 
-    frame: ClassVar[float] = DAY / 4
-    """Good time between stored frames, s."""
-    largest: ClassVar[float] = 100.0
-    """What the winds of random states stay below, m / s."""
+    good: ClassVar[Good] = Good(frame=DAY / 4, largest=100.0, method="rk4", shape=(32, 64))
 
     @abstractmethod
     def tendency(self, transform: Harmonics) -> Tendency:
