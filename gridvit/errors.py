@@ -11,3 +11,8 @@ class InputError(ValueError):
 
     def __init__(self, expected: str, got: str, do: str) -> None:
         super().__init__(f"expected {expected}, got {got}: {do}")
+        self._parts = (expected, got, do)
+
+    def __reduce__(self) -> tuple:
+        """Of the three parts, so that a refusal comes back from another process."""
+        return type(self), self._parts

@@ -63,12 +63,11 @@ def random_field(
     On a plane k is in cycles per domain, and white noise on the cells is filtered, so that the shortest wave of
     an even axis needs no care. Between walls it is made of standing waves: sines where ``boundary`` is
     "dirichlet", else cosines, that is the odd or even part of a field on a domain of twice the length. On the
-    sphere k is the degree n of the harmonics, alike for all orders
-    (the statistics do not know where the poles are), and a field is the same on every grid that holds it.
+    sphere k is the degree n of the harmonics, alike for all orders (the statistics do not know where the poles
+    are), and a field is the same on every grid that holds it.
 
     Every field has a mean square of one over the area, and all but the sines zero mean. Each has its own
-    generator, of (seed, number): the
-    same seed gives the same fields, however they are divided among calls.
+    generator, of (seed, number): the same seed gives the same fields, however they are divided among calls.
 
     Args:
         grid: a plane, or a sphere as `Harmonics` takes it.

@@ -13,8 +13,9 @@ import xarray as xr
 from gridvit import checkpoint
 from gridvit.axes import find_axes
 from gridvit.config import DataConfig, RunConfig, SimulateConfig
-from gridvit.data import simulate as simulation
 from gridvit.data.choices import open_chosen
+from gridvit.data.simulate_files import refuse_existing, write
+from gridvit.data.simulate_portions import Progress, simulate_to
 from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.report import build
@@ -25,11 +26,14 @@ from gridvit.training.train import fit, plan
 log = logging.getLogger("gridvit")
 
 
-def simulate(config: SimulateConfig, out: str | os.PathLike[str], overwrite: bool = False) -> Path:
-    """Solver trajectories as a CF NetCDF or Zarr file."""
-    path = Path(out)
-    simulation.refuse_existing(path, overwrite)
-    return simulation.write(simulation.simulate(config), path, overwrite)
+def simulate(
+    config: SimulateConfig,
+    out: str | os.PathLike[str],
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Solver trajectories as a CF NetCDF or Zarr file; the same call goes on where one was interrupted."""
+    return simulate_to(config, out, overwrite, progress)
 
 
 def located(data: DataConfig) -> DataConfig:
@@ -75,14 +79,14 @@ def forecast(
     What the model is given (forcings, a boundary) is read from the file itself, or from the file ``forcings``.
     """
     target = Path(out)
-    simulation.refuse_existing(target, overwrite)
+    refuse_existing(target, overwrite)
     forecaster, data = Forecaster.load(run), _choices(Path(run))
     with open_chosen(data, path) as ds:
         start = _initial(ds, forecaster, init, data.stride)
         if not forcings:
-            return simulation.write(forecaster(start, steps, ds), target, overwrite)
+            return write(forecaster(start, steps, ds), target, overwrite)
         with open_chosen(data, forcings) as future:
-            return simulation.write(forecaster(start, steps, future), target, overwrite)
+            return write(forecaster(start, steps, future), target, overwrite)
 
 
 def _choices(run: Path) -> DataConfig:
