@@ -29,6 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "channels": {"errors"},
     "parsing": {"errors", "config"},
     "printing": set(),
+    "progress": set(),
     "physics": OPERATORS,
     "data": VALUES | {"config", "channels"},
     "nn": VALUES | {"rollout", "config", "channels"},

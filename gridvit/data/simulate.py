@@ -19,6 +19,7 @@ from gridvit.data.simulate_steps import (
     completed,
     conditions,
     enough_substeps,
+    good_for,
     grid_of,
     is_spherical,
     refuse_unstable,
@@ -30,7 +31,6 @@ from gridvit.rollout import Step
 
 CHUNK = 16  # trajectories at once at most
 STATES = 2**24  # bytes of the states in float64 at once
-UNITS = {"vorticity": "s-1", "u": "m s-1", "v": "m s-1", "height": "m"}  # of the equations on the sphere
 
 
 def simulate(config: SimulateConfig) -> xr.Dataset:
@@ -127,10 +127,10 @@ def dataset(config: SimulateConfig, frames: Any) -> xr.Dataset:
     """Frames (sample, time, variable, *space), in memory or lazy, as a CF dataset."""
     step, grid = _step(config, 0), grid_of(config)
     dims = ("sample", "time", *grid.names)
-    names = {name: UNITS.get(name, "1") if is_spherical(config) else "1" for name in step.variables}
+    units = good_for(config).units or ("1",) * len(step.variables)
     arrays = {
-        name: (dims, frames[:, :, c], {"units": units, "long_name": f"{name} of {config.equation}"})
-        for c, (name, units) in enumerate(names.items())
+        name: (dims, frames[:, :, c], {"units": units[c], "long_name": f"{name} of {config.equation}"})
+        for c, name in enumerate(step.variables)
     }
     times = {"units": "s" if is_spherical(config) else "1", "axis": "T", "long_name": "time"}
     coords = {

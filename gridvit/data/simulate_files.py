@@ -22,10 +22,17 @@ def refuse_existing(path: str | os.PathLike[str], overwrite: bool = False) -> No
         raise InputError(
             f"an output ending in {', '.join(NETCDF_SUFFIXES)} or .zarr", str(path), "choose one of them"
         )
+    refuse_existing_file(path, overwrite)
+
+
+def refuse_existing_file(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
+    """Raise InputError where a name is taken."""
+    path = Path(path)
     if path.exists() and not overwrite:
         raise InputError(
             "an output that does not exist yet", str(path), "choose another name or add --overwrite"
         )
+    return path
 
 
 def write(ds: xr.Dataset, path: str | os.PathLike[str], overwrite: bool = False) -> Path:

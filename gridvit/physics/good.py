@@ -16,6 +16,7 @@ class Good:
         method: tableau, or another method of the solver.
         shape: cells along each axis; as many axes as the equation has.
         lengths: of the domain; the number of cells where none are given.
+        units: of each variable, as CF writes them; none where the equation has no scale of its own.
     """
 
     frame: float = 1.0
@@ -23,6 +24,7 @@ class Good:
     method: str = "ssprk3"
     shape: tuple[int, ...] = (32, 32)
     lengths: tuple[float, ...] = ()
+    units: tuple[str, ...] = ()
 
 
 def good_of(equation: Any) -> Good:

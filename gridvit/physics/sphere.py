@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,6 +24,7 @@ EARTH_GRAVITY = 9.80616
 """m / s^2, as there."""
 TURN_IN_12_DAYS = 2 * np.pi * 6371008.8 / (12 * DAY)  # m / s
 REACH = 1.7  # |dt lambda| up to which SSPRK3 and RK4 are stable, whatever the phase of lambda
+GOOD = Good(frame=DAY / 4, largest=100.0, method="rk4", shape=(32, 64))  # six hours; winds below 100 m / s
 SPIN = 2e-5  # 1 / s, standard deviation of the vorticity of random states: winds of some 20 m / s
 
 
@@ -34,7 +35,7 @@ class Spherical(ABC):
     state lies beyond the truncation (see ``Harmonics.truncated``) is neither moved nor damped.
     """
 
-    good: ClassVar[Good] = Good(frame=DAY / 4, largest=100.0, method="rk4", shape=(32, 64))
+    good: ClassVar[Good] = GOOD
 
     @abstractmethod
     def tendency(self, transform: Harmonics) -> Tendency:
@@ -155,7 +156,7 @@ class BarotropicVorticity(Spherical):
     Haurwitz turn unchanged.
 
     Good values: Omega = 7.292e-5 / s; vorticity of 2e-5 / s (winds of some 20 m / s) in degrees up to 10; nu =
-    1e16 m^4 / s at T42, 16 times that at T21. With too little viscosity vorticity piles up in the shortest
+    1e16 m^4 / s at T42, ten times that at T21. With too little viscosity vorticity piles up in the shortest
     waves after some days and the field turns to noise; nothing blows up.
 
     Args:
@@ -169,6 +170,7 @@ class BarotropicVorticity(Spherical):
     invariants.
     """
 
+    good: ClassVar[Good] = replace(GOOD, units=("s-1",))
     rotation: float | int = EARTH_ROTATION
     hyperviscosity: float | int = 1e16
 
@@ -212,7 +214,7 @@ class SphereShallowWater(Spherical):
     truncation.
 
     Good values: a mean height of 8000 m (gravity waves of 280 m / s, which set the step); nu = 1e16 m^4 / s at
-    T42, 16 times that at T21. Random states are in balance, so that the slow motion is seen; unbalanced ones
+    T42, ten times that at T21. Random states are in balance, so that the slow motion is seen; unbalanced ones
     slosh at the speed of gravity waves. Too little viscosity lets short waves grow after days; a height that
     falls to zero ends the solution.
 
@@ -230,6 +232,7 @@ class SphereShallowWater(Spherical):
     equations 6-10, cases 2 and 6.
     """
 
+    good: ClassVar[Good] = replace(GOOD, units=("m s-1", "m s-1", "m"))
     rotation: float | int = EARTH_ROTATION
     gravity: float | int = EARTH_GRAVITY
     height: float | int = 8000.0
