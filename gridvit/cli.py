@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except KeyboardInterrupt:
-        sys.stderr.write("gridvit: interrupted; without --overwrite the same command goes on from there\n")
+        sys.stderr.write("gridvit: interrupted; without --overwrite the same command goes on where it was\n")
         return 130
     return 0
 

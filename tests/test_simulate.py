@@ -122,6 +122,20 @@ def test_files_of_others_have_no_generating_step() -> None:
     assert exact_step({}, grid) is None
 
 
+def test_another_grid_has_no_generating_step() -> None:
+    """Every second column, walls where there were none, half of the domain: other problems."""
+    ds = simulate(LINEAR)
+    grid = Grid.regular((7, 10), (7.0, 5.0))
+    assert generating_step(ds.attrs, grid) is not None
+    for other in (
+        Grid.regular((7, 5), (7.0, 5.0)),
+        Grid.regular((7, 10), (7.0, 5.0), periodic=(False, True)),
+        Grid.regular((7, 10), (7.0, 2.5)),
+    ):
+        assert generating_step(ds.attrs, other) is None
+        assert exact_step(ds.attrs, other) is None
+
+
 def test_substeps_know_symbol_and_stencil() -> None:
     ds = simulate(replace(LINEAR, scheme="upwind", substeps=3))
     step = generating_step(ds.attrs, load(ds).grid)

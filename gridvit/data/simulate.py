@@ -55,15 +55,16 @@ def simulate(config: SimulateConfig) -> xr.Dataset:
 def generating_step(attrs: Mapping[str, Any], grid: Grid, stride: int = 1) -> Step | None:
     """The step that made the frames of a dataset of these attributes, over ``stride`` frames.
 
-    None where the attributes are not those of ``simulate``, and where each trajectory had its own coefficients.
+    None where the attributes are not those of ``simulate``, the grid is not the one that they name (cells thinned,
+    walls stated where there were none), or each trajectory had its own coefficients.
     """
-    parameters = _parameters(attrs)
+    parameters = _parameters(attrs, grid)
     return None if parameters is None else step_from(attrs, grid, parameters, stride)
 
 
 def exact_step(attrs: Mapping[str, Any], grid: Grid, stride: int = 1) -> LinearScheme | None:
     """The exact propagator of the equation over ``stride`` frames; None where none is known."""
-    parameters = _parameters(attrs)
+    parameters = _parameters(attrs, grid)
     if parameters is None or not all(grid.periodic):
         return None
     equation = equation_from(attrs["gridvit_equation"], parameters)
@@ -168,9 +169,13 @@ def _attributes(config: SimulateConfig) -> dict[str, Any]:
     }
 
 
-def _parameters(attrs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The coefficients that all trajectories share; None of other files."""
+def _parameters(attrs: Mapping[str, Any], grid: Grid) -> dict[str, Any] | None:
+    """The coefficients that all trajectories share; None of other files, and on other grids."""
     if "gridvit_equation" not in attrs:
+        return None
+    how = json.loads(attrs["gridvit_simulation"])
+    lists = {name: tuple(value) for name, value in how.items() if isinstance(value, list)}
+    if grid != grid_of(SimulateConfig(**{**how, **lists})):
         return None
     parameters = json.loads(attrs["gridvit_parameters"])
     return None if drawn(parameters) else parameters
