@@ -16,13 +16,8 @@ from gridvit.physics.harmonics import Harmonics
 from gridvit.physics.initial import random_field, random_states
 from gridvit.physics.schemes import SCHEMES, LinearScheme, linear_scheme
 from gridvit.physics.solve import TABLEAUX, Solver, Tableau
-from gridvit.physics.sphere import (
-    BarotropicVorticity,
-    SphereAdvection,
-    SphereDiffusion,
-    SphereShallowWater,
-    Spherical,
-)
+from gridvit.physics.sphere import SphereAdvection, SphereDiffusion, Spherical
+from gridvit.physics.sphere_flow import BarotropicVorticity, SphereShallowWater
 from gridvit.physics.stability import stable_step
 
 __all__ = [

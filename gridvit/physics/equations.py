@@ -30,7 +30,8 @@ from gridvit.physics.operators import (
     plane_spacing,
     velocity_vector,
 )
-from gridvit.physics.sphere import BarotropicVorticity, SphereAdvection, SphereDiffusion, SphereShallowWater
+from gridvit.physics.sphere import SphereAdvection, SphereDiffusion
+from gridvit.physics.sphere_flow import BarotropicVorticity, SphereShallowWater
 from gridvit.stencil import Stencil
 
 
