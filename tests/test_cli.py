@@ -165,7 +165,7 @@ def test_simulate_refuses(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     out = str(tmp_path / "b.nc")
     assert "burgers" in refused(capsys, "simulate", "burger", "--out", out).rpartition(": ")[2]
     sentence = refused(capsys, "simulate", "burgers", "--out", out, "--parameters", "{viscosty: 0.1}")
-    assert "expected the parameters viscosity, flux of burgers, got viscosty=0.1" in sentence
+    assert "expected the parameters viscosity, flux of burgers, got viscosity=0.5, viscosty=0.1" in sentence
     Path(out).write_text("mine")
     assert "--overwrite" in refused(capsys, "simulate", "burgers", "--out", out)
     assert Path(out).read_text() == "mine"
@@ -183,9 +183,7 @@ def test_interrupt_and_go_on(tmp_path: Path, weather: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert err.endswith(
-        "gridvit: interrupted; without --overwrite the same command goes on from the last epoch\n"
-    )
+    assert err.endswith("gridvit: interrupted; without --overwrite the same command goes on where it was\n")
     assert not (tmp_path / "run/model.safetensors").exists()
     assert (tmp_path / "run/checkpoints/last.ckpt").exists()
 
