@@ -32,8 +32,8 @@ def test_one_is_described_in_full(capsys: pytest.CaptureFixture[str]) -> None:
         "Good values:",
         "Below that the central flux oscillates",
         "variables:   u, v",
-        "scheme:      ssprk3 (of euler, heun, ssprk3, rk4)",
-        "boundary:    periodic, dirichlet, neumann, open",
+        "scheme:      ssprk3 (of euler, heun, ssprk3, rk4, etdrk4, ars222, ars443)",
+        "boundary:    periodic, dirichlet, neumann, wall, open",
         "stable step: 0.1 by ssprk3",  # 1 / (4 + 4 + 2 * 0.5 + 2 * 0.5), |u| at most four
     ):
         assert part in text, part

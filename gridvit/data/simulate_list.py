@@ -15,7 +15,7 @@ from gridvit.config import SimulateConfig
 from gridvit.data.simulate import prepared, simulate
 from gridvit.data.simulate_files import refuse_existing_file
 from gridvit.data.simulate_steps import BOUNDARIES, grid_of, is_spherical, largest_step
-from gridvit.physics import EQUATIONS, SCHEMES, TABLEAUX, LinearEquation, equation_from
+from gridvit.physics import EQUATIONS, METHODS, SCHEMES, TABLEAUX, LinearEquation, Semilinear, equation_from
 from gridvit.physics.operators import choose
 
 SHADES = " .:-=+*#%@"
@@ -51,13 +51,14 @@ def _facts(name: str) -> str:
     config = _usual(name)
     equation, grid = equation_from(config.equation, config.parameters), grid_of(config)
     linear = isinstance(equation, LinearEquation)
-    method = config.scheme if config.scheme in TABLEAUX else "ssprk3"
+    methods = [*(METHODS if isinstance(equation, Semilinear) else TABLEAUX), *(SCHEMES if linear else [])]
+    method = config.scheme if config.scheme in METHODS else "ssprk3"
     rows = {
         "parameters": _parameters(config),
         "variables": ", ".join(equation.variables(grid.ndim)),
         "grid": grid.describe(),
         "boundary": "none" if is_spherical(config) else ", ".join(BOUNDARIES),
-        "scheme": f"{config.scheme} (of {', '.join([*TABLEAUX, *(SCHEMES if linear else [])])})",
+        "scheme": f"{config.scheme} (of {', '.join(methods)})",
         "frames": f"{config.dt:g} apart, in {config.substeps} substeps",
         "stable step": f"{largest_step(method, equation, grid):.4g} by {method}",
     }

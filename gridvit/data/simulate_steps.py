@@ -19,6 +19,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.physics import (
     EQUATIONS,
+    METHODS,
     SCHEMES,
     TABLEAUX,
     Good,
@@ -32,10 +33,11 @@ from gridvit.physics import (
     stable_step,
 )
 from gridvit.physics.operators import choose
+from gridvit.physics.solve import require_split
 from gridvit.rollout import Context, Step, repeat
 from gridvit.stencil import Stencil, modes
 
-BOUNDARIES = ("periodic", "dirichlet", "neumann", "open")
+BOUNDARIES = ("periodic", "dirichlet", "neumann", "wall", "open")
 LIMIT = 1e-3  # how closely stable_step is known: a step at the limit needs no substeps
 SLACK = 1e-6  # growth of a wave in a step that is rounding, not instability
 
@@ -87,7 +89,7 @@ def step_from(attrs: Mapping[str, Any], grid: Grid, parameters: Mapping[str, Any
     name, equation = attrs["gridvit_scheme"], equation_from(attrs["gridvit_equation"], parameters)
     dt, substeps = float(attrs["gridvit_dt"]) * stride, int(attrs["gridvit_substeps"]) * stride
     walls = conditions(json.loads(attrs.get("gridvit_boundary", '"periodic"')), grid)
-    if name in TABLEAUX or not isinstance(equation, LinearEquation):
+    if name in METHODS or not isinstance(equation, LinearEquation):
         return Solver(equation, grid, dt, name, substeps, boundary=walls)
     scheme = linear_scheme(name, equation, grid, dt / substeps, walls)
     return Substeps(scheme, substeps) if substeps > 1 else scheme
@@ -137,6 +139,7 @@ def good_parameters(equation: str, ndim: int) -> dict[str, Any]:
         "diffusion": {"diffusivity": 0.2},
         "advection-diffusion": {"velocity": velocity, "diffusivity": 0.05},
         "burgers": {"viscosity": 0.5},
+        "shallow-water": {"coriolis": 1.0, "viscosity": 0.02},
     }
     return good.get(equation, {})
 
@@ -157,16 +160,19 @@ def good_scheme(config: SimulateConfig) -> str:
 
 
 def largest_step(name: str, equation: Any, grid: Grid) -> float:
-    """A step up to which a scheme or tableau is known to be stable; 0 if never, inf if always."""
-    if isinstance(equation, LinearEquation) and name not in TABLEAUX:
+    """A step up to which a scheme or method is known to be stable; 0 if never, inf if always."""
+    if name not in METHODS:
         return stable_step(name, equation, grid)
-    speed = () if isinstance(equation, LinearEquation) else (good_of(equation).largest,)
-    return float(equation.stable_step(grid, *speed))
+    largest = good_of(equation).largest
+    if name in TABLEAUX:
+        return float(equation.stable_step(grid, largest))
+    rate = require_split(equation).nonlinear_rate(grid, largest)
+    return 1 / rate if rate else float("inf")
 
 
 def enough_substeps(config: SimulateConfig, equation: Any, grid: Grid) -> int:
     """As few as are stable, at least one."""
-    if config.scheme not in TABLEAUX and not (
+    if config.scheme not in METHODS and not (
         isinstance(equation, LinearEquation) and config.scheme in SCHEMES
     ):
         return 1  # which scheme that is, the step itself asks
@@ -214,7 +220,7 @@ def completed(config: SimulateConfig) -> SimulateConfig:
     """Good values where none are given; still without substeps, which depend on the coefficients."""
     good = good_for(config)
     config = replace(config, shape=config.shape or good.shape, dt=config.dt or good.frame)
-    lengths = config.lengths or (good.lengths if config.shape == good.shape else ())
+    lengths = config.lengths or (good.lengths if len(config.shape) == len(good.lengths) else ())
     parameters = {**good_parameters(config.equation, len(config.shape)), **config.parameters}
     config = replace(config, lengths=lengths, parameters=parameters)
     return replace(config, scheme=config.scheme or good_scheme(config))
