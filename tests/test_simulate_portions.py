@@ -276,7 +276,7 @@ def test_a_wall_along_one_axis() -> None:
     [
         (
             replace(CONFIG, boundary="periodc"),
-            "boundary conditions periodic, dirichlet, neumann, open, got 'periodc'",
+            "boundary conditions periodic, dirichlet, neumann, wall, open, got 'periodc'",
         ),
         (
             replace(CONFIG, boundary=("open", "open")),
