@@ -17,7 +17,7 @@ USAGE = """usage: gridvit VERB ...
 
 Learn how gridded fields evolve with a transformer, and read what it learned as a numerical scheme.
 
-  simulate EQUATION --out FILE    solver trajectories as a CF NetCDF or Zarr file
+  simulate EQUATION --out FILE    solver trajectories as a CF NetCDF or Zarr file; --list shows the equations
   check FILE                      what gridvit sees in a file, and what to fix
   train CONFIG                    train, or go on with, a run; any option can be overridden: --model.depth 6
   forecast RUN FILE --out FILE    forecast from the states of a file
@@ -52,9 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except KeyboardInterrupt:
-        sys.stderr.write(
-            "gridvit: interrupted; without --overwrite the same command goes on from the last epoch\n"
-        )
+        sys.stderr.write("gridvit: interrupted; without --overwrite the same command goes on where it was\n")
         return 130
     return 0
 
@@ -132,22 +130,41 @@ def _simulate(arguments: Sequence[str]) -> None:
     from gridvit.config import SimulateConfig
     from gridvit.parsing import parse
 
-    prog = "gridvit simulate EQUATION|CONFIG --out FILE [--overwrite]"
-    text = (
-        "Solver trajectories as a CF file. The first argument names an equation, or a YAML file of options."
-    )
+    prog = "gridvit simulate EQUATION|CONFIG --out FILE [--overwrite] | --list [EQUATION] [--picture FILE]"
+    text = "Solver trajectories of an equation (see --list) or a YAML file; an interrupted call goes on where it was."
     if _helped(SimulateConfig, prog, text, arguments):
         return
     rest = list(arguments)
-    overwrite, out = _flag(rest, "--overwrite"), _value(rest, "--out", "FILE")
+    overwrite = _flag(rest, "--overwrite")
+    if _flag(rest, "--list"):
+        return _list_equations(rest, overwrite)
+    out = _value(rest, "--out", "FILE")
     if rest and not rest[0].startswith("-"):
         named = rest.pop(0)
         is_file = named.endswith((".yaml", ".yml"))
         rest = ["--config", named, *rest] if is_file else [*rest, "--equation", named]
-    config = parse(SimulateConfig, rest, prog)
+    config = parse(SimulateConfig, rest, prog, also=("out", "overwrite", "list"))
     from gridvit import run
+    from gridvit.progress import shown
 
-    _say(run.simulate(config, out, overwrite))
+    with shown("trajectories") as progress:
+        path = run.simulate(config, out, overwrite, progress)
+    _say(path)
+
+
+def _list_equations(rest: list[str], overwrite: bool) -> None:
+    options: dict[str, dict[str, Any]] = {
+        "name": {"type": str, "nargs": "?", "default": "", "help": "an equation"},
+        "--picture": {"type": str, "default": "", "help": "image to draw of it"},
+    }
+    given = _parsed("simulate --list", "The equations that can be simulated.", options, rest)
+    from gridvit.data import simulate_list
+
+    if given.picture and not given.name:
+        raise InputError("an equation to draw", "none", "gridvit simulate --list EQUATION --picture FILE")
+    _say(simulate_list.listed(given.name))
+    if given.picture:
+        _say(simulate_list.picture_file(given.name, given.picture, overwrite))
 
 
 def _check(arguments: Sequence[str]) -> None:

@@ -271,30 +271,45 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class SimulateConfig:
-    """Trajectories of a PDE on a periodic plane, cells of width one unless lengths are given.
+    """Trajectories of an equation on a plane, cells of width one unless lengths are given, or on the sphere.
 
     Args:
-        equation: "advection", "diffusion", "advection-diffusion" or "burgers".
+        equation: a name that ``gridvit simulate --list`` shows.
         parameters: coefficients of the equation by name, e.g. ``velocity: [1.0, 0.5]``; good ones where none are given.
-        shape: cells along each axis (one or two axes).
-        lengths: length of the domain along each axis; the number of cells where none are given.
-        dt: time between stored frames.
+            A coefficient can be drawn anew for every trajectory: ``viscosity: {from: 0.001, to: 0.01, log: true}``.
+        shape: cells along each axis, on the sphere rows and columns; good ones where none are given.
+        lengths: length of the domain along each axis of a plane; good ones, or the number of cells, where none are
+            given.
+        dt: time between stored frames, on the sphere in seconds; 0 for a good one.
         steps: frames after the initial one.
         samples: trajectories.
-        cutoff: cycles per domain at which the spectrum of the initial states falls to 1/e.
-        seed: seed of the initial states.
-        scheme: a named scheme of linear advection-diffusion, or a Runge-Kutta tableau for Burgers.
+        cutoff: cycles per domain, on the sphere degree of the harmonics, at which the spectrum of the initial states
+            falls to 1/e.
+        seed: seed of the initial states and of drawn coefficients.
+        scheme: a named scheme of linear advection-diffusion, a Runge-Kutta tableau for any equation, or "etdrk4",
+            "ars222", "ars443" for one with a linear part; a good one where none is given.
         substeps: steps of the scheme between stored frames; 0 for as few as are stable.
+        latitudes: rows of the sphere: Gaussian, or in equal steps (which hold a third fewer degrees of harmonics).
+        boundary: "periodic", or a condition at the walls ("dirichlet", "neumann", "wall" for flows, "open"); one for
+            all axes of a plane or one for each.
+        workers: processes that solve at once.
     """
 
     equation: str = "advection-diffusion"
     parameters: dict[str, Any] = field(default_factory=dict)
-    shape: tuple[int, ...] = (32, 32)
+    shape: tuple[int, ...] = ()
     lengths: tuple[float, ...] = ()
-    dt: float = 1.0
+    dt: float = 0.0
     steps: int = 20
     samples: int = 64
     cutoff: float = 4.0
     seed: int = 0
     scheme: str = ""
     substeps: int = 0
+    latitudes: Literal["gaussian", "equal"] = "gaussian"
+    boundary: tuple[str, ...] | str = "periodic"
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        _require(self, 1, "shape", "steps", "samples", "workers")
+        _require(self, 0, "dt", "seed", "substeps")

@@ -85,6 +85,14 @@ def test_no_solver_for_what_the_file_no_longer_is(burgers: xr.Dataset, linear: x
     assert [step.dt for step in strided.values()] == [2.0, 2.0]
 
 
+def test_the_sphere_and_walls_have_their_solver_too() -> None:
+    config = SimulateConfig("barotropic-vorticity", shape=(8, 16), samples=1, steps=2, cutoff=2.0, substeps=1)
+    assert list(solvers(load(simulate(config)), 1)) == ["rk4"]
+    walls = SimulateConfig("diffusion", shape=(8,), boundary="neumann", samples=1, steps=2, cutoff=2.0)
+    assert list(solvers(load(simulate(walls)), 1)) == ["ssprk3"]
+    assert solvers(load(simulate(walls), DataConfig(periodic={"x": True})), 1) == {}
+
+
 def test_cases_are_the_windows_of_the_test_part(linear: xr.Dataset) -> None:
     fields = load(linear)
     cases = Cases(fields, np.array([[0, 1], [2, 3]]), (1, 2), Channels(("u",)))

@@ -185,9 +185,7 @@ def test_interrupt_and_go_on(tmp_path: Path, weather: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert err.endswith(
-        "gridvit: interrupted; without --overwrite the same command goes on from the last epoch\n"
-    )
+    assert err.endswith("gridvit: interrupted; without --overwrite the same command goes on where it was\n")
     assert not (tmp_path / "run/model.safetensors").exists()
     assert (tmp_path / "run/checkpoints/last.ckpt").exists()
 

@@ -22,9 +22,13 @@ from gridvit.physics.equations import (
     Wave,
     equation_from,
 )
-from gridvit.physics.initial import random_field
+from gridvit.physics.good import Good, good_of
+from gridvit.physics.harmonics import Harmonics
+from gridvit.physics.initial import random_field, random_states
 from gridvit.physics.schemes import SCHEMES, LinearScheme, linear_scheme
 from gridvit.physics.solve import METHODS, SPLITTINGS, TABLEAUX, Solver, Tableau
+from gridvit.physics.sphere import SphereAdvection, SphereDiffusion, Spherical
+from gridvit.physics.sphere_flow import BarotropicVorticity, SphereShallowWater
 from gridvit.physics.stability import stable_step
 
 __all__ = [
@@ -36,12 +40,15 @@ __all__ = [
     "Advection",
     "AdvectionDiffusion",
     "AllenCahn",
+    "BarotropicVorticity",
     "Burgers",
     "DamBreak",
     "Diffusion",
     "Equation",
     "FitzHughNagumo",
+    "Good",
     "GrayScott",
+    "Harmonics",
     "KortewegDeVries",
     "KuramotoSivashinsky",
     "LinearEquation",
@@ -50,12 +57,18 @@ __all__ = [
     "Semilinear",
     "ShallowWater",
     "Solver",
+    "SphereAdvection",
+    "SphereDiffusion",
+    "SphereShallowWater",
+    "Spherical",
     "Tableau",
     "Vorticity",
     "Wave",
     "apply",
     "equation_from",
+    "good_of",
     "linear_scheme",
     "random_field",
+    "random_states",
     "stable_step",
 ]

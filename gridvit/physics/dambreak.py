@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.physics.apply import Boundary, Normal, Tendency, conditions, padder
 from gridvit.physics.constant import Accuracy
+from gridvit.physics.good import Good, at_rest
 from gridvit.physics.operators import choose, plane_spacing
 from gridvit.physics.pattern import check_coefficients, check_dimensions, check_variables
 
@@ -66,12 +69,19 @@ class DamBreak:
     Shock-Capturing Methods for Free-Surface Shallow Flows (2001), chapters 6, 10 and 11.
     """
 
+    good: ClassVar[Good] = Good(frame=0.25, largest=2.5, shape=(64, 64), lengths=(20.0, 20.0))
     gravity: float | int = 1.0
     limiter: str = "minmod"
 
     def __post_init__(self) -> None:
         check_coefficients(self, ("gravity",))
         choose(LIMITERS, self.limiter, "limiters")
+
+    def states(
+        self, noise: Float[Tensor, "n variable *space"], grid: Grid
+    ) -> Float[Tensor, "n variable *space"]:
+        """Depth 1 where a random field is positive, 0.3 elsewhere, all at rest."""
+        return at_rest(0.3 + 0.7 * (noise > 0).to(noise), 1.0)
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("h", "hu") or ("h", "hu", "hv"): depth and momentum along x, the last axis, and y, the first."""

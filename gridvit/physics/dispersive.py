@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
+from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.grid import Grid
 from gridvit.physics.apply import Boundary, Tendency
 from gridvit.physics.constant import Accuracy, Operator, bilaplacian, laplacian
 from gridvit.physics.derivatives import Derivatives, fit
+from gridvit.physics.good import Good
 from gridvit.physics.operators import choose, plane_spacing
 from gridvit.physics.pattern import Semilinear, check_coefficients, check_dimensions
 
@@ -40,11 +43,18 @@ class KortewegDeVries(Semilinear):
     doi:10.1103/PhysRevLett.15.240.
     """
 
+    good: ClassVar[Good] = Good(frame=0.02, largest=3.0, method="etdrk4", shape=(256,), lengths=(2.0,))
     dispersion: float | int = 0.022**2
     viscosity: float | int = 0.0
 
     def __post_init__(self) -> None:
         check_coefficients(self, ("viscosity",), ("dispersion",))
+
+    def states(
+        self, noise: Float[Tensor, "n variable *space"], grid: Grid
+    ) -> Float[Tensor, "n variable *space"]:
+        """Smooth fields of standard deviation 0.7."""
+        return 0.7 * noise
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("u",)."""
@@ -90,6 +100,7 @@ class KuramotoSivashinsky(Semilinear):
     Acta Astronaut. 4 (1977) 1177-1206, doi:10.1016/0094-5765(77)90096-0.
     """
 
+    good: ClassVar[Good] = Good(frame=1.0, largest=3.0, method="etdrk4", shape=(128,), lengths=(100.0,))
     growth: float | int = 1.0
     damping: float | int = 1.0
     form: str = "height"
@@ -97,6 +108,12 @@ class KuramotoSivashinsky(Semilinear):
     def __post_init__(self) -> None:
         check_coefficients(self, ("growth", "damping"))
         choose(FORMS, self.form, "forms")
+
+    def states(
+        self, noise: Float[Tensor, "n variable *space"], grid: Grid
+    ) -> Float[Tensor, "n variable *space"]:
+        """Fields of standard deviation 0.5, which grow to the size of the attractor."""
+        return 0.5 * noise
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("u",)."""

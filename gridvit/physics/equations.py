@@ -37,6 +37,8 @@ from gridvit.physics.operators import (
 from gridvit.physics.pattern import Equation, Semilinear
 from gridvit.physics.reaction import AllenCahn, FitzHughNagumo, GrayScott
 from gridvit.physics.shallow import ShallowWater
+from gridvit.physics.sphere import SphereAdvection, SphereDiffusion
+from gridvit.physics.sphere_flow import BarotropicVorticity, SphereShallowWater
 from gridvit.physics.vorticity import Vorticity
 from gridvit.physics.wave import Wave
 from gridvit.stencil import Stencil
@@ -205,10 +207,14 @@ EQUATIONS: dict[str, type] = {
     "vorticity": Vorticity,
     "shallow-water": ShallowWater,
     "dam-break": DamBreak,
+    "sphere-advection": SphereAdvection,
+    "sphere-diffusion": SphereDiffusion,
+    "sphere-shallow-water": SphereShallowWater,
+    "barotropic-vorticity": BarotropicVorticity,
 }
 
 
-def equation_from(name: str, parameters: Mapping[str, Any]) -> Equation:
+def equation_from(name: str, parameters: Mapping[str, Any]) -> Any:
     """The equation of a name and of parameters as they stand in a config or in a file's attributes.
 
     Raises:

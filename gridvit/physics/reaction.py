@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.grid import Grid
 from gridvit.physics.apply import Boundary, Tendency
 from gridvit.physics.constant import Accuracy, Operator, laplacian
+from gridvit.physics.good import Good
 from gridvit.physics.pattern import Semilinear, check_coefficients
 
 
@@ -33,11 +36,18 @@ class AllenCahn(Semilinear):
     Reference: S. M. Allen and J. W. Cahn, Acta Metall. 27 (1979) 1085-1095, doi:10.1016/0001-6160(79)90196-2.
     """
 
+    good: ClassVar[Good] = Good(frame=2.0, largest=1.5, method="etdrk4", shape=(64, 64))
     diffusivity: float | int = 1.0
     rate: float | int = 0.5
 
     def __post_init__(self) -> None:
         check_coefficients(self, ("diffusivity", "rate"))
+
+    def states(
+        self, noise: Float[Tensor, "n variable *space"], grid: Grid
+    ) -> Float[Tensor, "n variable *space"]:
+        """Fields of standard deviation 0.5, mostly between the two phases."""
+        return 0.5 * noise
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("u",)."""
@@ -78,6 +88,7 @@ class GrayScott(Semilinear):
     Reference: J. E. Pearson, Science 261 (1993) 189-192, doi:10.1126/science.261.5118.189.
     """
 
+    good: ClassVar[Good] = Good(frame=20.0, largest=1.0, method="etdrk4", shape=(64, 64))
     diffusivity_u: float | int = 0.16
     diffusivity_v: float | int = 0.08
     feed: float | int = 0.035
@@ -85,6 +96,13 @@ class GrayScott(Semilinear):
 
     def __post_init__(self) -> None:
         check_coefficients(self, ("diffusivity_u", "diffusivity_v", "feed", "kill"))
+
+    def states(
+        self, noise: Float[Tensor, "n variable *space"], grid: Grid
+    ) -> Float[Tensor, "n variable *space"]:
+        """u = 1 and v = 0 but in the highest parts of a random field, where u = 1/2 and v = 1/4."""
+        inside = torch.sigmoid(20 * (noise[:, :1] - 1.5))
+        return torch.cat([1 - inside / 2, inside / 4], dim=1)
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("u", "v"): what is fed and what feeds on it."""
@@ -137,6 +155,7 @@ class FitzHughNagumo(Semilinear):
     and S. Yoshizawa, Proc. IRE 50 (1962) 2061-2070, doi:10.1109/JRPROC.1962.288235.
     """
 
+    good: ClassVar[Good] = Good(frame=2.0, largest=2.0, method="etdrk4", shape=(64, 64))
     diffusivity_u: float | int = 1.0
     diffusivity_v: float | int = 0.0
     recovery: float | int = 0.05
@@ -145,6 +164,12 @@ class FitzHughNagumo(Semilinear):
 
     def __post_init__(self) -> None:
         check_coefficients(self, ("diffusivity_u", "diffusivity_v", "recovery", "decay"), ("stimulus",))
+
+    def states(
+        self, noise: Float[Tensor, "n variable *space"], grid: Grid
+    ) -> Float[Tensor, "n variable *space"]:
+        """Independent fields of standard deviation 0.7."""
+        return 0.7 * noise
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("u", "v"): excitation and recovery."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.grid import Grid
@@ -13,6 +15,7 @@ from gridvit.physics.apply import Boundary, Normal, Tendency
 from gridvit.physics.constant import Accuracy, Operator, Terms, laplacian
 from gridvit.physics.derivatives import Derivatives, fit
 from gridvit.physics.dispersive import advection_rate
+from gridvit.physics.good import Good, at_rest
 from gridvit.physics.pattern import Semilinear, check_coefficients, check_dimensions
 
 
@@ -44,6 +47,7 @@ class ShallowWater(Semilinear):
     Reference: G. K. Vallis, Atmospheric and Oceanic Fluid Dynamics, 2nd ed. (2017), chapter 3.
     """
 
+    good: ClassVar[Good] = Good(frame=0.5, largest=1.0, method="etdrk4", shape=(64, 64), lengths=(20.0, 20.0))
     gravity: float | int = 1.0
     depth: float | int = 1.0
     coriolis: float | int = 0.0
@@ -53,6 +57,12 @@ class ShallowWater(Semilinear):
 
     def __post_init__(self) -> None:
         check_coefficients(self, ("gravity", "depth", "viscosity", "drag"), ("coriolis", "beta"))
+
+    def states(
+        self, noise: Float[Tensor, "n variable *space"], grid: Grid
+    ) -> Float[Tensor, "n variable *space"]:
+        """Elevations of standard deviation 0.1, at rest."""
+        return at_rest(noise, 0.1)
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("eta", "u", "v"): elevation of the surface, velocity along x and y."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.grid import Grid
@@ -14,6 +16,7 @@ from gridvit.physics.constant import Accuracy, Operator, laplacian
 from gridvit.physics.derivatives import Derivatives, fit
 from gridvit.physics.dispersive import advection_rate
 from gridvit.physics.fourier import Waves, mixer
+from gridvit.physics.good import Good
 from gridvit.physics.pattern import Semilinear, check_coefficients, check_dimensions
 
 
@@ -42,6 +45,7 @@ class Vorticity(Semilinear):
     Reference: A. Arakawa, J. Comput. Phys. 1 (1966) 119-143, doi:10.1016/0021-9991(66)90015-5.
     """
 
+    good: ClassVar[Good] = Good(frame=0.1, method="etdrk4", shape=(64, 64), lengths=(2 * np.pi, 2 * np.pi))
     viscosity: float | int = 1e-3
     drag: float | int = 0.0
     forcing: float | int = 0.0
@@ -49,6 +53,12 @@ class Vorticity(Semilinear):
 
     def __post_init__(self) -> None:
         check_coefficients(self, ("viscosity", "drag"), ("forcing", "wavenumber"))
+
+    def states(
+        self, noise: Float[Tensor, "n variable *space"], grid: Grid
+    ) -> Float[Tensor, "n variable *space"]:
+        """Vorticity of standard deviation 4."""
+        return 4 * noise
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("w",)."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from gridvit.grid import Grid
 from gridvit.physics.apply import Boundary, Tendency
 from gridvit.physics.constant import Accuracy, Operator, laplacian
+from gridvit.physics.good import Good, at_rest
 from gridvit.physics.pattern import Semilinear, check_coefficients
 
 
@@ -30,10 +34,17 @@ class Wave(Semilinear):
         InputError: a negative speed.
     """
 
+    good: ClassVar[Good] = Good(frame=2.0)
     speed: float | int = 1.0
 
     def __post_init__(self) -> None:
         check_coefficients(self, ("speed",))
+
+    def states(
+        self, noise: Float[Tensor, "n variable *space"], grid: Grid
+    ) -> Float[Tensor, "n variable *space"]:
+        """A displacement at rest."""
+        return at_rest(noise, 1.0)
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("u", "v"): displacement and its rate of change."""

@@ -162,7 +162,7 @@ def solvers(fields: Fields, stride: int, pace: int = 1) -> dict[str, Step]:
     variables chosen or reordered, times thinned. Those steps do not solve it, so nothing is given then.
     """
     attrs, grid = fields.attrs, fields.grid
-    maker = generating_step(attrs, grid, stride * pace) if all(grid.periodic) else None
+    maker = generating_step(attrs, grid, stride * pace)
     if (
         maker is None
         or maker.variables != fields.names

@@ -15,10 +15,11 @@ import xarray as xr
 from gridvit import checkpoint
 from gridvit.axes import find_axes
 from gridvit.config import DataConfig, RunConfig, SimulateConfig
-from gridvit.data import simulate as simulation
 from gridvit.data.choices import open_chosen
 from gridvit.data.matching import ends_among
 from gridvit.data.measure import Measured
+from gridvit.data.simulate_files import refuse_existing, write
+from gridvit.data.simulate_portions import Progress, simulate_to
 from gridvit.data.standard import narrowed
 from gridvit.data.times import canonical
 from gridvit.errors import InputError
@@ -31,11 +32,14 @@ from gridvit.training.train import fit, plan
 log = logging.getLogger("gridvit")
 
 
-def simulate(config: SimulateConfig, out: str | os.PathLike[str], overwrite: bool = False) -> Path:
-    """Solver trajectories as a CF NetCDF or Zarr file."""
-    path = Path(out)
-    simulation.refuse_existing(path, overwrite)
-    return simulation.write(simulation.simulate(config), path, overwrite)
+def simulate(
+    config: SimulateConfig,
+    out: str | os.PathLike[str],
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Solver trajectories as a CF NetCDF or Zarr file; the same call goes on where one was interrupted."""
+    return simulate_to(config, out, overwrite, progress)
 
 
 def located(data: DataConfig) -> DataConfig:
@@ -87,14 +91,14 @@ def forecast(
     was trained for, each in one step, instead.
     """
     target = Path(out)
-    simulation.refuse_existing(target, overwrite)
+    refuse_existing(target, overwrite)
     forecaster, data = Forecaster.load(run), _choices(Path(run))
     with ExitStack() as files:
         ds = files.enter_context(open_chosen(data, path))
         known = files.enter_context(open_chosen(data, forcings)) if forcings else ds
         start = _initial(ds, known, forecaster, init, data.stride, 1 if direct else steps)
         made = forecaster.direct(start, known) if direct else forecaster(start, steps, known)
-        return simulation.write(made, target, overwrite)
+        return write(made, target, overwrite)
 
 
 def _choices(run: Path) -> DataConfig:

@@ -1,0 +1,52 @@
+"""Coefficients that are drawn anew for every trajectory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gridvit.config import SimulateConfig
+from gridvit.errors import InputError
+
+KEYS = {"from", "to", "log"}
+
+
+def drawn(parameters: Mapping[str, Any]) -> list[str]:
+    """Names of the coefficients given as ranges, in alphabetical order."""
+    return sorted(name for name, value in parameters.items() if isinstance(value, Mapping))
+
+
+def parameters_of(config: SimulateConfig, sample: int) -> dict[str, Any]:
+    """The coefficients of one trajectory: x = from + (to - from) r with r uniform in [0, 1), or its logarithm.
+
+    Each trajectory has its own generator, apart from that of its initial state.
+
+    Raises:
+        InputError: a range without its ends, of falling ends, or in logarithms and not positive.
+    """
+    seeds = np.random.SeedSequence(config.seed, spawn_key=(sample, 1))
+    generator = np.random.default_rng(seeds)
+    values = {name: _draw(name, config.parameters[name], generator) for name in drawn(config.parameters)}
+    return {**config.parameters, **values}
+
+
+def _draw(name: str, span: Mapping[str, Any], generator: np.random.Generator) -> Any:
+    if not {"from", "to"} <= set(span) <= KEYS:
+        raise InputError(
+            f"a range {{from: .., to: .., log: true or false}} of {name}",
+            f"the keys {', '.join(map(str, span)) or 'none'}",
+            "give both ends, each a number or a list of numbers",
+        )
+    low, high = (np.asarray(span[end], dtype=np.float64) for end in ("from", "to"))
+    log = bool(span.get("log", False))
+    if low.shape != high.shape or (low > high).any() or (log and (low <= 0).any()):
+        raise InputError(
+            f"a range of {name} whose ends ascend{' and are positive' if log else ''}",
+            f"from {span['from']} to {span['to']}",
+            "correct its ends",
+        )
+    r = generator.random(low.shape)
+    value = np.exp(np.log(low) + (np.log(high) - np.log(low)) * r) if log else low + (high - low) * r
+    return value.tolist()

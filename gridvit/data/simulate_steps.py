@@ -1,0 +1,226 @@
+"""The step that a simulation takes from frame to frame, built from a configuration or from a file's attributes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import reduce
+from math import ceil
+from typing import Any
+
+import numpy as np
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from gridvit.cells import per_axis
+from gridvit.config import SimulateConfig
+from gridvit.errors import InputError
+from gridvit.grid import Grid
+from gridvit.physics import (
+    EQUATIONS,
+    METHODS,
+    SCHEMES,
+    TABLEAUX,
+    Good,
+    LinearEquation,
+    LinearScheme,
+    Solver,
+    Spherical,
+    equation_from,
+    good_of,
+    linear_scheme,
+    stable_step,
+)
+from gridvit.physics.operators import choose
+from gridvit.physics.solve import require_split
+from gridvit.rollout import Context, Step, repeat
+from gridvit.stencil import Stencil, modes
+
+BOUNDARIES = ("periodic", "dirichlet", "neumann", "wall", "open")
+LIMIT = 1e-3  # how closely stable_step is known: a step at the limit needs no substeps
+SLACK = 1e-6  # growth of a wave in a step that is rounding, not instability
+
+
+@dataclass(frozen=True)
+class Substeps:
+    """F^n of a linear scheme F: the step between stored frames; dt is n times the scheme's."""
+
+    scheme: LinearScheme
+    count: int
+
+    @property
+    def grid(self) -> Grid:
+        """The scheme's."""
+        return self.scheme.grid
+
+    @property
+    def dt(self) -> float:
+        """Time from frame to frame."""
+        return float(self.scheme.dt * self.count)
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The scheme's."""
+        return self.scheme.variables
+
+    @property
+    def name(self) -> str:
+        """The scheme's."""
+        return self.scheme.name
+
+    def __call__(
+        self, state: Float[Tensor, "batch variable *space"], context: Context | None = None
+    ) -> Float[Tensor, "batch variable *space"]:
+        """u(t + n dt)."""
+        return repeat(self.scheme, state, self.count, context)
+
+    def symbol(self, theta: Float[np.ndarray, "*modes d"]) -> Complex[np.ndarray, "*modes"]:
+        """G(theta)^n."""
+        return self.scheme.symbol(theta) ** self.count
+
+    def stencil(self) -> Stencil:
+        """S composed n times with itself."""
+        return reduce(lambda a, b: a @ b, [self.scheme.stencil()] * self.count)
+
+
+def step_from(attrs: Mapping[str, Any], grid: Grid, parameters: Mapping[str, Any], stride: int = 1) -> Step:
+    """A solver or a named linear scheme with its substeps, over ``stride`` frames of a file of these attributes."""
+    name, equation = attrs["gridvit_scheme"], equation_from(attrs["gridvit_equation"], parameters)
+    dt, substeps = float(attrs["gridvit_dt"]) * stride, int(attrs["gridvit_substeps"]) * stride
+    walls = conditions(json.loads(attrs.get("gridvit_boundary", '"periodic"')), grid)
+    if name in METHODS or not isinstance(equation, LinearEquation):
+        return Solver(equation, grid, dt, name, substeps, boundary=walls)
+    scheme = linear_scheme(name, equation, grid, dt / substeps, walls)
+    return Substeps(scheme, substeps) if substeps > 1 else scheme
+
+
+def grid_of(config: SimulateConfig) -> Grid:
+    """The plane or the sphere of a configuration whose shape is known.
+
+    Raises:
+        InputError: an unknown boundary; lengths, walls or another number of axes on the sphere.
+    """
+    if not is_spherical(config):
+        given = per_axis(config.boundary, len(config.shape), "boundary condition")
+        for condition in given:
+            if condition not in BOUNDARIES:
+                raise InputError(
+                    f"boundary conditions {', '.join(BOUNDARIES)}", repr(condition), "use one of them"
+                )
+        periodic = [condition == "periodic" for condition in given]
+        return Grid.regular(config.shape, config.lengths or None, periodic=periodic)
+    if config.lengths or config.boundary != "periodic" or len(config.shape) != 2:
+        raise InputError(
+            f"rows and columns of a sphere for {config.equation}, and neither lengths nor walls",
+            f"shape {config.shape}, lengths {config.lengths}, boundary {config.boundary}",
+            "give shape: [rows, columns] alone",
+        )
+    make = Grid.gaussian if config.latitudes == "gaussian" else Grid.latlon
+    return make(*config.shape)
+
+
+def conditions(boundary: Any, grid: Grid) -> tuple[str, ...]:
+    """The condition of each axis as operators take it; a periodic axis needs none."""
+    given = per_axis(boundary, grid.ndim, "boundary condition")
+    return tuple("open" if condition == "periodic" else condition for condition in given)
+
+
+def is_spherical(config: SimulateConfig) -> bool:
+    """Whether the equation lives on the sphere."""
+    return issubclass(_kind(config.equation), Spherical)
+
+
+def good_parameters(equation: str, ndim: int) -> dict[str, Any]:
+    """Coefficients for cells of width one and frames one apart, where an equation has no defaults."""
+    velocity = [0.5, 0.25, 0.125][:ndim]
+    good: dict[str, dict[str, Any]] = {
+        "advection": {"velocity": velocity},
+        "diffusion": {"diffusivity": 0.2},
+        "advection-diffusion": {"velocity": velocity, "diffusivity": 0.05},
+        "burgers": {"viscosity": 0.5},
+        "shallow-water": {"coriolis": 1.0, "viscosity": 0.02},
+    }
+    return good.get(equation, {})
+
+
+def good_for(config: SimulateConfig) -> Good:
+    """The good values of the configured equation."""
+    return good_of(_kind(config.equation))
+
+
+def good_scheme(config: SimulateConfig) -> str:
+    """The exact propagator of linear equations on a periodic plane, else the equation's good method."""
+    periodic = set(per_axis(config.boundary, len(config.shape), "boundary condition")) == {"periodic"}
+    return (
+        "exact"
+        if issubclass(_kind(config.equation), LinearEquation) and periodic
+        else good_for(config).method
+    )
+
+
+def largest_step(name: str, equation: Any, grid: Grid) -> float:
+    """A step up to which a scheme or method is known to be stable; 0 if never, inf if always."""
+    if name not in METHODS:
+        return stable_step(name, equation, grid)
+    largest = good_of(equation).largest
+    if name in TABLEAUX:
+        return float(equation.stable_step(grid, largest))
+    rate = require_split(equation).nonlinear_rate(grid, largest)
+    return 1 / rate if rate else float("inf")
+
+
+def enough_substeps(config: SimulateConfig, equation: Any, grid: Grid) -> int:
+    """As few as are stable, at least one."""
+    if config.scheme not in METHODS and not (
+        isinstance(equation, LinearEquation) and config.scheme in SCHEMES
+    ):
+        return 1  # which scheme that is, the step itself asks
+    limit = largest_step(config.scheme, equation, grid)
+    return max(1, ceil(config.dt / limit * (1 - LIMIT))) if limit else 1
+
+
+def refuse_unstable(step: Any) -> None:
+    """Ask the waves of this grid first: the limit for all waves takes far longer, and is for the sentence."""
+    name, taken, equation = _single(step)
+    if not isinstance(equation, LinearEquation):
+        return
+    growth = float(np.abs(step.symbol(modes(step.grid.shape))).max())
+    if growth > 1 + SLACK:
+        limit = largest_step(name, equation, step.grid)
+        enough = f"take at least {ceil(step.dt / limit)} substeps" if limit else "choose another scheme"
+        raise InputError(f"a step of {name} up to {limit:.4g}, where it is stable", f"{taken:g}", enough)
+
+
+def blown_up(step: Any, frame: int) -> InputError:
+    """A solution that did not stay finite, with the largest step that is known to be stable."""
+    name, taken, equation = _single(step)
+    limit = largest_step(name, equation, step.grid)
+    return InputError(
+        "a solution that stays finite",
+        f"one that blew up before frame {frame}",
+        f"take more substeps, or a smaller dt, to get from steps of {taken:.4g} to "
+        f"{min(limit, taken / 2):.4g} or less",
+    )
+
+
+def _single(step: Any) -> tuple[str, float, Any]:
+    """Scheme, length and equation of one substep."""
+    one = step.scheme if isinstance(step, Substeps) else step
+    if isinstance(one, Solver):
+        return one.tableau, float(one.dt) / one.substeps, one.equation
+    return one.name, float(one.dt), one.equation
+
+
+def _kind(equation: str) -> type:
+    return choose(EQUATIONS, equation, "equations")
+
+
+def completed(config: SimulateConfig) -> SimulateConfig:
+    """Good values where none are given; still without substeps, which depend on the coefficients."""
+    good = good_for(config)
+    config = replace(config, shape=config.shape or good.shape, dt=config.dt or good.frame)
+    lengths = config.lengths or (good.lengths if len(config.shape) == len(good.lengths) else ())
+    parameters = {**good_parameters(config.equation, len(config.shape)), **config.parameters}
+    config = replace(config, lengths=lengths, parameters=parameters)
+    return replace(config, scheme=config.scheme or good_scheme(config))

@@ -1,0 +1,89 @@
+"""Every equation by its name alone: a file that is usable, and whose solver makes its next frame."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import xarray as xr
+
+from gridvit.cli import main
+from gridvit.config import SimulateConfig
+from gridvit.data.fields import load
+from gridvit.data.simulate import generating_step, prepared, simulate
+from gridvit.errors import InputError
+from gridvit.physics import EQUATIONS, METHODS, Semilinear, equation_from
+
+
+@pytest.mark.parametrize("name", EQUATIONS)
+def test_a_name_gives_a_usable_file(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "u.nc"
+    assert main(["simulate", name, "--samples", "2", "--steps", "3", "--out", str(path)]) == 0
+    capsys.readouterr()
+    assert main(["check", str(path)]) == 0
+    assert "usable" in capsys.readouterr().out
+    with xr.open_dataset(path, decode_times=False) as ds:
+        assert all(
+            ds[variable].attrs["units"] for variable in (*ds.data_vars, *ds.dims) if variable != "sample"
+        )
+    fields = load(path)
+    step = generating_step(fields.attrs, fields.grid)
+    assert step is not None
+    u = torch.from_numpy(fields.values).double()
+    before, after = u[:, :-1].flatten(0, 1), u[:, 1:].flatten(0, 1)
+    space = (0, *range(2, after.ndim))
+    miss, size = ((after - by).abs().amax(space) for by in (step(before), torch.zeros_like(after)))
+    assert (miss <= 1e-5 * size).all()
+    assert ((after - before).abs().amax(space) > 1e-4 * size).any()  # a step that does nothing would miss
+    assert (u[0] != u[1]).any()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_solves_and_is_known_from_the_file(method: str) -> None:
+    ds = simulate(SimulateConfig("allen-cahn", shape=(12, 14), samples=1, steps=2, scheme=method, cutoff=2.0))
+    fields = load(ds)
+    step = generating_step(fields.attrs, fields.grid)
+    assert step is not None
+    u = torch.from_numpy(fields.values).double()
+    torch.testing.assert_close(step(u[:, 1]), u[:, 2], rtol=0, atol=2e-6)
+
+
+def test_substeps_of_stiff_methods_are_limited_by_what_is_not_linear() -> None:
+    # rate 2 r u^2 = 2 * 0.5 * 1.5^2 = 2.25; D plays no part
+    config = SimulateConfig("allen-cahn", {"diffusivity": 100.0}, shape=(12, 14), dt=4.0, scheme="etdrk4")
+    assert prepared(config).substeps == 9
+    linear = SimulateConfig("diffusion", {"diffusivity": 100.0}, (12,), dt=4.0, scheme="etdrk4")
+    assert prepared(linear).substeps == 1
+
+
+@pytest.mark.parametrize("name", ["dam-break", "shallow-water"])
+def test_water_between_walls_stays(name: str) -> None:
+    ds = simulate(SimulateConfig(name, shape=(20, 22), boundary="wall", samples=2, steps=4))
+    fields = load(ds)
+    assert fields.grid.periodic == (False, False)
+    water = ds[next(iter(ds.data_vars))].sum(("y", "x"), dtype="f8")
+    assert float(abs(water - water[:, :1].values).max()) < 1e-3  # rounding of 440 cells in float32
+    step = generating_step(fields.attrs, fields.grid)
+    assert step is not None
+    u = torch.from_numpy(fields.values).double()
+    torch.testing.assert_close(step(u[:, 3]), u[:, 4], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [n for n, kind in EQUATIONS.items() if not issubclass(kind, Semilinear)])
+def test_stiff_methods_want_a_linear_part(name: str) -> None:
+    kind = type(equation_from(name, {})).__name__
+    sentence = (
+        f"expected an equation with a linear part for etdrk4, ars222, ars443, got {kind}: take an explicit"
+    )
+    with pytest.raises(InputError, match=sentence):
+        prepared(SimulateConfig(name, scheme="etdrk4"))
+
+
+def test_an_explicit_step_of_a_stiff_equation_names_the_largest() -> None:
+    config = SimulateConfig("korteweg-de-vries", scheme="rk4", substeps=1, steps=30, samples=1)
+    # h = 2 / 256: beta |d^3| is at most (3 sqrt(3) / 2) beta / h^3, and N's rate 2 * 3 / h
+    h = 2 / 256
+    limit = 1 / (1.5 * 3**0.5 * 0.022**2 / h**3 / 1.7 + 6 / h)
+    with pytest.raises(InputError, match=rf"take more substeps, .* from steps of 0.02 to {limit:.3g}"):
+        simulate(config)
