@@ -20,7 +20,7 @@ EARTH_ROTATION = 7.292e-5
 """1 / s, as in Williamson et al. 1992."""
 EARTH_GRAVITY = 9.80616
 """m / s^2, as there."""
-SPIN = 2e-5  # 1 / s, standard deviation of the vorticity of random states: winds of some 20 m / s
+SPIN = 2e-5  # 1 / s, standard deviation of the vorticity of random states: winds of 30 to 50 m / s in degrees 4 to 2
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class BarotropicVorticity(Spherical):
     constant to rounding, energy and enstrophy to the order of the time step, and the waves of Rossby and
     Haurwitz turn unchanged.
 
-    Good values: Omega = 7.292e-5 / s; vorticity of 2e-5 / s (winds of some 20 m / s) in degrees up to 10; nu =
+    Good values: Omega = 7.292e-5 / s; vorticity of 2e-5 / s (winds of 30 to 50 m / s in degrees 4 to 2); nu =
     1e16 m^4 / s at T42, ten times that at T21. With too little viscosity vorticity piles up in the shortest
     waves after some days and the field turns to noise; nothing blows up.
 
