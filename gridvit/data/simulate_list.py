@@ -10,6 +10,7 @@ from textwrap import indent
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from gridvit.config import SimulateConfig
 from gridvit.data.simulate import prepared, simulate
@@ -67,7 +68,7 @@ def _facts(name: str) -> str:
 
 def picture_text(name: str, frames: int = 8) -> str:
     """First and last frame in shades of the first variable; in one dimension all frames, time running down."""
-    field = _frames(name, frames)
+    field = _frames(name, frames).values
     if field.ndim == 2:
         return indent("\n".join(_shaded(field, len(field), 2 * COLUMNS)), "  ")
     pair = [_shaded(frame[::-1], ROWS, COLUMNS) for frame in (field[0], field[-1])]  # the last row is the top
@@ -75,7 +76,7 @@ def picture_text(name: str, frames: int = 8) -> str:
 
 
 def picture_file(name: str, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
-    """The same as an image, of a suffix that Matplotlib knows, with the values of the shades.
+    """The same as an image, of a suffix that Matplotlib knows, with axes, times and units.
 
     Raises:
         InputError: an unknown equation, or a file that exists.
@@ -85,16 +86,24 @@ def picture_file(name: str, path: str | os.PathLike[str], overwrite: bool = Fals
 
     target = refuse_existing_file(path, overwrite)
     field = _frames(name, 20)
-    shown = [field] if field.ndim == 2 else [field[0], field[-1]]
+    shown = [field] if field.ndim == 2 else [field.isel(time=0), field.isel(time=-1)]
     figure = Figure(figsize=(5 * len(shown), 4), layout="constrained")
     FigureCanvasAgg(figure)
-    for place, (values, title) in enumerate(zip(shown, ("first frame", "last frame"), strict=False)):
+    for place, frame in enumerate(shown):
         axes = figure.add_subplot(1, len(shown), place + 1)
-        image = axes.imshow(values, origin="lower", aspect="auto", cmap="viridis")
-        axes.set_title(f"{name}, {title if len(shown) > 1 else 'time upwards'}")
-        figure.colorbar(image, ax=axes)
+        rows, columns = (frame[dim] for dim in frame.dims)
+        image = axes.pcolormesh(columns.values, rows.values, frame.values, cmap="viridis", shading="nearest")
+        when = "" if frame.ndim == field.ndim else f", {_label(frame['time'])} {frame['time'].item():g}"
+        axes.set(title=f"{name}{when}", xlabel=_label(columns), ylabel=_label(rows))
+        figure.colorbar(image, ax=axes, label=_label(field))
     figure.savefig(target, dpi=120)
     return target
+
+
+def _label(array: xr.DataArray) -> str:
+    """Name and unit."""
+    unit = str(array.attrs.get("units", "1"))
+    return f"{array.name} ({'dimensionless' if unit == '1' else unit})"
 
 
 def _usual(name: str) -> SimulateConfig:
@@ -115,13 +124,13 @@ def _shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float | int) else str(value)
 
 
-def _frames(name: str, count: int) -> np.ndarray:
+def _frames(name: str, count: int) -> xr.DataArray:
     """(time, *space) of the first variable of one trajectory."""
     config = _usual(name)
     ds = simulate(
         SimulateConfig(equation=name, samples=1, steps=count if len(config.shape) > 1 else max(count, 8))
     )
-    return ds[next(iter(ds.data_vars))].values[0]
+    return ds[next(iter(ds.data_vars))].isel(sample=0)
 
 
 def _shaded(field: np.ndarray, rows: int, columns: int) -> list[str]:
