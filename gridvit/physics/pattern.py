@@ -115,7 +115,9 @@ def check_dimensions(equation: Equation, ndim: int, allowed: tuple[int, ...]) ->
         )
 
 
-def check_coefficients(equation: Equation, positive: tuple[str, ...], signed: tuple[str, ...] = ()) -> None:
+def check_coefficients(
+    equation: Equation, positive: tuple[str, ...] = (), signed: tuple[str, ...] = ()
+) -> None:
     """Make the named coefficients floats; refuse one that is not finite, or negative where it must not be."""
     for name in (*positive, *signed):
         value = float(getattr(equation, name))

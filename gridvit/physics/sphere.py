@@ -16,6 +16,7 @@ from gridvit.grid import Grid
 from gridvit.physics.apply import Boundary, Tendency
 from gridvit.physics.good import Good
 from gridvit.physics.harmonics import Harmonics
+from gridvit.physics.pattern import check_coefficients
 
 DAY = 86400.0
 TURN_IN_12_DAYS = 2 * np.pi * 6371008.8 / (12 * DAY)  # m / s
@@ -94,7 +95,7 @@ class SphereAdvection(Spherical):
     tilt: float | int = 45.0
 
     def __post_init__(self) -> None:
-        check_numbers(self, signed=("speed", "tilt"))
+        check_coefficients(self, signed=("speed", "tilt"))
 
     def tendency(self, transform: Harmonics) -> Tendency:
         """-div(v u)."""
@@ -131,7 +132,7 @@ class SphereDiffusion(Spherical):
     diffusivity: float | int = 1e6
 
     def __post_init__(self) -> None:
-        check_numbers(self, positive=("diffusivity",))
+        check_coefficients(self, positive=("diffusivity",))
 
     def tendency(self, transform: Harmonics) -> Tendency:
         """D nabla^2 u."""
@@ -159,13 +160,3 @@ def axis_sine(grid: Grid, tilt: float | int = 0.0) -> Float[np.ndarray, "lat lon
 def like(tensor: Tensor, array: np.ndarray) -> Tensor:
     """An array in the precision and on the device of a tensor."""
     return torch.as_tensor(array, dtype=tensor.dtype, device=tensor.device)
-
-
-def check_numbers(equation: Any, positive: tuple[str, ...] = (), signed: tuple[str, ...] = ()) -> None:
-    """Make the named coefficients floats; refuse one that is not finite, or negative where it must not be."""
-    for name in (*positive, *signed):
-        value = float(getattr(equation, name))
-        if not abs(value) < float("inf") or (name in positive and value < 0):
-            kind = "of zero or more" if name in positive else "that is finite"
-            raise InputError(f"a {name} {kind}", f"{value}", "correct its sign or size")
-        object.__setattr__(equation, name, value)

@@ -14,7 +14,8 @@ from gridvit.grid import Grid
 from gridvit.physics.apply import Tendency
 from gridvit.physics.good import Good
 from gridvit.physics.harmonics import Harmonics
-from gridvit.physics.sphere import GOOD, Spherical, axis_sine, check_numbers, like
+from gridvit.physics.pattern import check_coefficients
+from gridvit.physics.sphere import GOOD, Spherical, axis_sine, like
 
 EARTH_ROTATION = 7.292e-5
 """1 / s, as in Williamson et al. 1992."""
@@ -51,7 +52,7 @@ class BarotropicVorticity(Spherical):
     hyperviscosity: float | int = 1e16
 
     def __post_init__(self) -> None:
-        check_numbers(self, positive=("hyperviscosity",), signed=("rotation",))
+        check_coefficients(self, positive=("hyperviscosity",), signed=("rotation",))
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("vorticity",), 1 / s."""
@@ -116,7 +117,7 @@ class SphereShallowWater(Spherical):
     tilt: float | int = 0.0
 
     def __post_init__(self) -> None:
-        check_numbers(self, ("gravity", "height", "hyperviscosity"), ("rotation", "tilt"))
+        check_coefficients(self, ("gravity", "height", "hyperviscosity"), ("rotation", "tilt"))
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("u", "v", "height"): wind to the east and to the north, m / s, and height, m."""
