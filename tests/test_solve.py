@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numba
 import numpy as np
 import pde
@@ -255,15 +253,6 @@ def test_substeps_are_shorter_steps():
     grid, equation, u = Grid.regular(11), Burgers(0.1), field(1, 1, 11)
     whole = Solver(equation, grid, 0.6, substeps=3)(u)
     torch.testing.assert_close(whole, repeat(Solver(equation, grid, 0.2), u, 3))
-
-
-@pytest.mark.filterwarnings("ignore:Dynamo does not know:UserWarning")  # of the type checks of the tests
-def test_a_fused_step_is_the_same_step(monkeypatch):
-    """As traced; the C++ of it takes half a minute to compile."""
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
-    grid, u = Grid.regular(7), field(3, 1, 7)
-    fused = Solver(Burgers(0.1, "central"), grid, 0.2, "euler", fused=True)
-    torch.testing.assert_close(fused(u), Solver(Burgers(0.1, "central"), grid, 0.2, "euler")(u))
 
 
 def test_a_large_batch_is_stepped_in_blocks(monkeypatch):

@@ -18,6 +18,8 @@ Boundary = str | tuple[str, ...]
 
 "wall" is a slip wall: the velocity across it is "dirichlet", everything else is "neumann".
 """
+GIVEN = "given"
+"""Condition of fields that bring their ghost cells along: nothing is added, and what is worked out is smaller."""
 Normal = tuple[int | None, ...]
 """For each variable the axis along which it is a velocity, or None; () where no variable is one."""
 Tendency = Callable[[Tensor], Tensor]
@@ -82,6 +84,8 @@ def pad(
 
 def padder(grid: Grid, width: Sequence[int], boundary: Boundary = "open", normal: Normal = ()) -> Tendency:
     """``pad`` for many fields: what it needs of the grid is worked out once."""
+    if boundary == GIVEN:
+        return lambda u: u
     grid.require_axes()
     axes = enumerate(zip(width, conditions(boundary, grid), strict=True))
     layers = [_layer(grid, axis, cells, condition, normal) for axis, (cells, condition) in axes if cells]
@@ -144,6 +148,17 @@ def _weighted(terms: Sequence[tuple[Tensor, float]], like: Tensor) -> Tensor:
     for view, weight in terms[1:]:
         total = torch.add(total, view, alpha=weight)
     return total
+
+
+def fit(field: Tensor, shape: Sequence[int]) -> Tensor:
+    """The middle of a field (batch, variable, *padded), ``shape`` cells large."""
+    if tuple(field.shape[2:]) == tuple(shape):
+        return field
+    window = []
+    for size, n in zip(field.shape[2:], shape, strict=True):
+        start = (size - n) // 2
+        window.append(slice(start, start + n))
+    return field[(slice(None), slice(None), *window)]
 
 
 def check_space(u: Tensor, grid: Grid) -> None:

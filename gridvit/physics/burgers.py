@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Normal, Tendency, correlation, padder, reach
+from gridvit.physics.apply import Boundary, Normal, Tendency, correlation, fit, padder, reach
 from gridvit.physics.constant import Accuracy, Operator, differences, laplacian
 from gridvit.physics.operators import choose, crossing_time, plane_spacing, slope
 from gridvit.physics.pattern import Semilinear, check_coefficients, check_dimensions
@@ -58,6 +58,10 @@ class Burgers(Semilinear):
         """u along the last axis, v along the first."""
         return (1, 0) if ndim == 2 else (0,)
 
+    def local(self, ndim: int) -> bool:
+        """Of what is near, alike everywhere."""
+        return True
+
     def linear(self, ndim: int) -> Operator:
         """nu lap for each component."""
         return Operator.diagonal(*[laplacian(ndim, self.viscosity)] * len(self.variables(ndim)))
@@ -103,13 +107,14 @@ def _convection(u: Tensor, padded: Tensor, slopes: list[tuple[Tendency, Tendency
 
     Fluxes are formed on the padded field: the ghost of a square is not the square's ghost.
     """
-    total = torch.zeros_like(u)
+    parts = []
     for j, (onward, backward) in enumerate(reversed(slopes)):
-        wind, field = u[:, j : j + 1], padded[:, j : j + 1]
+        field = padded[:, j : j + 1]
         own = onward(field.clamp(min=0) ** 2 / 2) + backward(field.clamp(max=0) ** 2 / 2)
+        wind = fit(u[:, j : j + 1], own.shape[2:])
         before, after = (
             wind.clamp(min=0) * onward(others) + wind.clamp(max=0) * backward(others)
             for others in (padded[:, :j], padded[:, j + 1 :])
         )
-        total = total + torch.cat([before, own, after], dim=1)
-    return total
+        parts.append(torch.cat([before, own, after], dim=1))
+    return sum(parts[1:], parts[0])

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Normal, Tendency, correlation, padder, reach
+from gridvit.physics.apply import GIVEN, Boundary, Normal, Tendency, correlation, fit, padder, reach
 from gridvit.physics.constant import SPECTRAL, Accuracy, Operator, differences
 from gridvit.physics.fourier import Waves, mixer
 from gridvit.stencil import Stencil
@@ -75,7 +75,9 @@ class Derivatives:
     def inside(
         self, field: Float[Tensor, "batch variable *smaller"]
     ) -> Float[Tensor, "batch variable *space"]:
-        """What lies on the grid's cells."""
+        """What lies on the grid's cells; of a field that brought its ghost cells, all that is left."""
+        if self.boundary == GIVEN:
+            return field
         if self.accuracy != SPECTRAL:
             return fit(field, self.grid.shape)
         return self._waves.back(self._resolved.to(field.device) * self._waves.analyse(field))
@@ -110,14 +112,3 @@ class Derivatives:
     @cached_property
     def _resolved(self) -> Tensor:
         return torch.from_numpy((np.abs(self._waves.theta) < 2 * np.pi / 3).all(-1))
-
-
-def fit(
-    field: Float[Tensor, "batch variable *padded"], shape: Sequence[int]
-) -> Float[Tensor, "batch variable *smaller"]:
-    """The middle of a field, ``shape`` cells large."""
-    window = []
-    for size, n in zip(field.shape[2:], shape, strict=True):
-        start = (size - n) // 2
-        window.append(slice(start, start + n))
-    return field[(slice(None), slice(None), *window)]

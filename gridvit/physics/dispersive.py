@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Tendency
+from gridvit.physics.apply import Boundary, Tendency, fit
 from gridvit.physics.constant import Accuracy, Operator, bilaplacian, laplacian
-from gridvit.physics.derivatives import Derivatives, fit
+from gridvit.physics.derivatives import Derivatives
 from gridvit.physics.good import Good
 from gridvit.physics.operators import choose, plane_spacing
 from gridvit.physics.pattern import Semilinear, check_coefficients, check_dimensions
@@ -60,6 +60,10 @@ class KortewegDeVries(Semilinear):
         """("u",)."""
         check_dimensions(self, ndim, (1,))
         return ("u",)
+
+    def local(self, ndim: int) -> bool:
+        """Of what is near, alike everywhere."""
+        return True
 
     def linear(self, ndim: int) -> Operator:
         """nu d^2 - beta d^3."""
@@ -119,6 +123,10 @@ class KuramotoSivashinsky(Semilinear):
         """("u",)."""
         check_dimensions(self, ndim, FORMS[self.form])
         return ("u",)
+
+    def local(self, ndim: int) -> bool:
+        """The slope form; the other one's mean is everywhere's."""
+        return self.form == "slope"
 
     def linear(self, ndim: int) -> Operator:
         """-a lap - b lap^2."""

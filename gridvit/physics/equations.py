@@ -77,6 +77,10 @@ class LinearEquation(Semilinear):
         velocity, tensor = self.coefficients(grid.ndim)
         return advection(velocity, spacing, 1, upwind) + diffusion(tensor, spacing, accuracy)
 
+    def local(self, ndim: int) -> bool:
+        """Of what is near, alike everywhere."""
+        return True
+
     def linear(self, ndim: int) -> Operator:
         """-a . grad + div D grad."""
         velocity, tensor = self.coefficients(ndim)

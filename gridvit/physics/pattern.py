@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gridvit.errors import InputError
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Normal, Tendency
+from gridvit.physics.apply import Boundary, Normal, Tendency, fit
 from gridvit.physics.constant import Accuracy, Operator
 
 REACH = 1.7
@@ -79,9 +79,13 @@ class Semilinear(ABC):
 
         def tendency(u: Tensor) -> Tensor:
             check_variables(self, u)
-            return linear(u) + nonlinear(u)
+            return common(linear(u), nonlinear(u))
 
         return tendency
+
+    def local(self, ndim: int) -> bool:
+        """Whether F at a cell is a function of the cells near it alone, the same at every cell."""
+        return False
 
     def stable_step(self, grid: Grid, speed: float | int = 1.0) -> float:
         """dt = 1 / (max |lambda| / 1.7 + rate of N where |u| is at most ``speed``); inf where nothing moves.
@@ -90,6 +94,12 @@ class Semilinear(ABC):
         """
         rate = self.linear(grid.ndim).radius(grid) / REACH + self.nonlinear_rate(grid, speed)
         return 1 / rate if rate else float("inf")
+
+
+def common(a: Tensor, b: Tensor) -> Tensor:
+    """a + b on the cells that both have."""
+    shape = [min(pair) for pair in zip(a.shape[2:], b.shape[2:], strict=True)]
+    return fit(a, shape) + fit(b, shape)
 
 
 def check_variables(equation: Equation, u: Tensor) -> None:

@@ -53,6 +53,10 @@ class AllenCahn(Semilinear):
         """("u",)."""
         return ("u",)
 
+    def local(self, ndim: int) -> bool:
+        """Of what is near, alike everywhere."""
+        return True
+
     def linear(self, ndim: int) -> Operator:
         """D lap."""
         return Operator.diagonal(laplacian(ndim, self.diffusivity))
@@ -107,6 +111,10 @@ class GrayScott(Semilinear):
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("u", "v"): what is fed and what feeds on it."""
         return ("u", "v")
+
+    def local(self, ndim: int) -> bool:
+        """Of what is near, alike everywhere."""
+        return True
 
     def linear(self, ndim: int) -> Operator:
         """D_u lap - F and D_v lap - F - k."""
@@ -174,6 +182,10 @@ class FitzHughNagumo(Semilinear):
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("u", "v"): excitation and recovery."""
         return ("u", "v")
+
+    def local(self, ndim: int) -> bool:
+        """Of what is near, alike everywhere."""
+        return True
 
     def linear(self, ndim: int) -> Operator:
         """[[D_u lap, -1], [e, D_v lap - e g]]."""

@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Normal, Tendency
+from gridvit.physics.apply import Boundary, Normal, Tendency, fit
 from gridvit.physics.constant import Accuracy, Operator, Terms, laplacian
-from gridvit.physics.derivatives import Derivatives, fit
+from gridvit.physics.derivatives import Derivatives
 from gridvit.physics.dispersive import advection_rate
 from gridvit.physics.good import Good, at_rest
 from gridvit.physics.pattern import Semilinear, check_coefficients, check_dimensions

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from gridvit.errors import InputError
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Tendency, check_space
-from gridvit.physics.constant import Accuracy
+from gridvit.physics.apply import GIVEN, Boundary, Tendency, check_space, fit, padder
+from gridvit.physics.constant import SPECTRAL, Accuracy
 from gridvit.physics.equations import LinearEquation
 from gridvit.physics.operators import choose
 from gridvit.physics.pattern import Equation, Semilinear
@@ -52,8 +52,12 @@ class Tableau:
 
 
 def _increase(u: Tensor, weights: tuple[float, ...], stages: list[Tensor], dt: float | int) -> Tensor:
+    if not stages:
+        return u
+    shape = stages[-1].shape[2:]  # the smallest, where ghost cells are used up
+    u = fit(u, shape)
     for weight, stage in zip(weights, stages, strict=True):
-        u = torch.add(u, stage, alpha=dt * weight) if weight else u
+        u = torch.add(u, fit(stage, shape), alpha=dt * weight) if weight else u
     return u
 
 
@@ -75,6 +79,8 @@ METHODS = (*TABLEAUX, *SPLITTINGS)
 
 BLOCK = 2**16
 """Numbers that a CPU's cache holds beside the stages of a step: more of a batch than these wait for their turn."""
+TOGETHER = 8
+"""Steps that are compiled into one call, which costs as much as one step of some thousand cells."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +100,9 @@ class Solver:
         accuracy: even order of the central differences, or "spectral" for derivatives that are exact on the
             waves of the grid.
         boundary: condition at the walls of bounded axes.
-        fused: compiles the step of an explicit tableau into one loop over the cells by ``torch.compile``, several
-            times faster on a CPU; it needs a C++ compiler and, for each new size of batch, some ten seconds.
+        fused: compiles up to eight steps of an explicit tableau into one call by ``torch.compile``, several times
+            faster on a CPU; it needs a C++ compiler and, for each new shape of the state, ten seconds to a minute.
+            After eight shapes in one process torch compiles no more, warns, and steps are plain.
 
     Raises:
         InputError: an unknown tableau, no substep, a dt that is not positive; at the call, an equation that
@@ -140,6 +147,10 @@ class Solver:
         return torch.cat([self._steps(part) for part in state.split(block)])
 
     def _steps(self, state: Tensor) -> Tensor:
+        if self.fused:
+            for done in range(0, self.substeps, TOGETHER):
+                state = self._fused(state, min(TOGETHER, self.substeps - done))
+            return state
         for _ in range(self.substeps):
             state = self._advance(state)
         return state
@@ -166,15 +177,36 @@ class Solver:
                 self.tableau, require_split(self.equation), self.grid, dt, self.accuracy, self.boundary
             )
         method, tendency = TABLEAUX[self.tableau], self.equation.rhs(self.grid, self.accuracy, self.boundary)
+        return lambda u: method.advance(tendency, u, dt)
 
-        def advance(u: Tensor) -> Tensor:
-            return method.advance(tendency, u, dt)
-
-        if not self.fused:
-            return advance
+    @cached_property
+    def _fused(self) -> Callable[[Tensor, int], Tensor]:
+        advance = self._padded_once if self._wraps_locally else self._advance
         # A plain step first: what an equation works out once must not be worked out inside the compiler.
         advance(torch.zeros((1, len(self.variables), *self.grid.shape)))
-        return torch.compile(advance, dynamic=False)
+
+        def several(u: Tensor, count: int) -> Tensor:
+            for _ in range(count):
+                u = advance(u)
+            return u
+
+        return torch.compile(several, dynamic=False)
+
+    @property
+    def _wraps_locally(self) -> bool:
+        equation, grid = self.equation, self.grid
+        local = isinstance(equation, Semilinear) and equation.local(grid.ndim)
+        return local and all(grid.periodic) and self.accuracy != SPECTRAL
+
+    @cached_property
+    def _padded_once(self) -> Callable[[Tensor], Tensor]:
+        """A step on ghost cells for all its stages: they cost less than to be renewed at each of them."""
+        method, dt = TABLEAUX[self.tableau], float(self.dt) / self.substeps
+        tendency = self.equation.rhs(self.grid, self.accuracy, GIVEN)
+        block = torch.zeros((1, len(self.variables), *(64,) * self.grid.ndim))
+        width = [len(method.a) * (64 - left) // 2 for left in tendency(block).shape[2:]]
+        pad = padder(self.grid, width)
+        return lambda u: method.advance(tendency, pad(u), dt)
 
 
 def require_split(equation: Equation) -> Semilinear:

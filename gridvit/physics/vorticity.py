@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Tendency
+from gridvit.physics.apply import Boundary, Tendency, fit
 from gridvit.physics.constant import Accuracy, Operator, laplacian
-from gridvit.physics.derivatives import Derivatives, fit
+from gridvit.physics.derivatives import Derivatives
 from gridvit.physics.dispersive import advection_rate
 from gridvit.physics.fourier import Waves, mixer
 from gridvit.physics.good import Good

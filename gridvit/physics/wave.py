@@ -50,6 +50,10 @@ class Wave(Semilinear):
         """("u", "v"): displacement and its rate of change."""
         return ("u", "v")
 
+    def local(self, ndim: int) -> bool:
+        """Of what is near, alike everywhere."""
+        return True
+
     def linear(self, ndim: int) -> Operator:
         """[[0, 1], [c^2 lap, 0]]."""
         return Operator((({}, {(0,) * ndim: 1.0}), (laplacian(ndim, self.speed**2), {})))

@@ -1,10 +1,13 @@
 """Steps per second of RK4 on the same differences: gridvit against py-pde's numba backend, float64, one core.
 
+Theirs is timed again right before each of ours, so that other work on the machine slows both.
+
 OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 python experiments/benchmarks/solvers/speed.py
 """
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -25,8 +28,9 @@ from gridvit.physics import (
     Wave,
 )
 
-SECONDS = 0.4  # of each measurement, the best of three
+SECONDS = 0.3  # of each measurement, the best of three
 DT = 1e-3
+STEPS = 64  # of a call: both loops are compiled ones
 
 # Ours and theirs do the same arithmetic: second-order differences on cells of width one, periodic.
 CASES: dict[str, tuple[Equation, tuple[int, ...], dict[str, str]]] = {
@@ -54,59 +58,60 @@ CASES: dict[str, tuple[Equation, tuple[int, ...], dict[str, str]]] = {
 }
 
 
-def rate(run: Callable[[int], None]) -> float:
-    """Steps per second of ``run(steps)``, the best of three, after a first call that compiles."""
-    run(2)
-    start = time.perf_counter()
-    run(10)
-    steps = max(10, int(10 * SECONDS / (time.perf_counter() - start)))
-    best = float("inf")
+Run = Callable[[], object]
+
+
+def seconds(runs: list[Run]) -> list[float]:
+    """Of one step of each run of ``STEPS`` steps, taken in turns: the best of three, after a first that compiles."""
+    best = [float("inf")] * len(runs)
+    for run in runs:
+        run()
     for _ in range(3):
-        start = time.perf_counter()
-        run(steps)
-        best = min(best, (time.perf_counter() - start) / steps)
-    return 1 / best
+        for n, run in enumerate(runs):
+            calls, start = 0, time.perf_counter()
+            while time.perf_counter() - start < SECONDS:
+                run()
+                calls += 1
+            best[n] = min(best[n], (time.perf_counter() - start) / calls / STEPS)
+    return best
 
 
-def by_gridvit(equation: Equation, state: np.ndarray, batch: int, fused: bool) -> float:
+def by_gridvit(equation: Equation, state: np.ndarray, batch: int, fused: bool) -> Run:
     torch.compiler.reset()
-    step = Solver(equation, Grid.regular(state.shape[1:]), DT, "rk4", fused=fused)
+    solver = Solver(equation, Grid.regular(state.shape[1:]), STEPS * DT, "rk4", STEPS, fused=fused)
+    u = torch.from_numpy(np.repeat(state[None], batch, axis=0))
 
-    def run(steps: int) -> None:
-        u = torch.from_numpy(np.repeat(state[None], batch, axis=0))
+    def run() -> None:
         with torch.no_grad():
-            for _ in range(steps):
-                u = step(u)
+            solver(u)
 
-    return batch * rate(run)
+    return run
 
 
-def by_pde(equations: dict[str, str], state: np.ndarray) -> float:
+def by_pde(equations: dict[str, str], state: np.ndarray) -> Run:
     grid = pde.CartesianGrid([(0, n) for n in state.shape[1:]], state.shape[1:], periodic=True)
     fields = pde.FieldCollection([pde.ScalarField(grid, u) for u in state])
     solver = pde.RungeKuttaSolver(pde.PDE(equations), adaptive=False, backend="numba")
     stepper = solver.make_stepper(fields, dt=DT)
-
-    def run(steps: int) -> None:
-        stepper(fields.copy(), 0.0, steps * DT)
-
-    return rate(run)
+    return lambda: stepper(fields.copy(), 0.0, STEPS * DT)
 
 
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    for name, (equation, shape, theirs) in CASES.items():
+    chosen = sys.argv[1:] or list(CASES)
+    for name in chosen:
+        equation, shape, theirs = CASES[name]
         state = 0.3 * np.random.default_rng(1).random((len(theirs), *shape))
-        row = {"py-pde": by_pde(theirs, state)}
+        library = by_pde(theirs, state)
         for batch in (1, 32):
             for fused in (False, True):
-                row[f"{batch}, {'fused' if fused else 'plain'}"] = by_gridvit(equation, state, batch, fused)
-        print(
-            name,
-            {key: f"{value:.0f} ({value / row['py-pde']:.2f})" for key, value in row.items()},
-            flush=True,
-        )
+                other, own = seconds([library, by_gridvit(equation, state, batch, fused)])
+                how = f"batch {batch}, {'fused' if fused else 'plain'}"
+                print(
+                    f"{name}: {how}: {batch / own:.0f}/s, py-pde {1 / other:.0f}/s, ratio {batch * other / own:.2f}",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
