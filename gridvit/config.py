@@ -159,7 +159,9 @@ class ModelConfig:
             sphere; "linear" in the distance (ALiBi) and "radial" (a small network of it) keep a matrix of all pairs.
         harmonics: harmonics of the bias along each periodic axis of a plane; the degree of "harmonics".
         position: "bounded" adds smooth features of the coordinates along the axes that are not periodic (latitude
-            on the sphere); along periodic axes position enters by distance alone.
+            on the sphere); along periodic axes position enters by distance alone. "sincos" adds whole waves along those
+            too, "harmonics" the spherical harmonics of degrees 1 to 6, "learned" a vector of its own for each token;
+            "rope" turns queries and keys by their place, "none" leaves all to the bias.
         window: reach of attention in km or axis units; 0 for all of the grid.
         registers: learned tokens without a place, beside those of the grid.
         norm: before attention and feed-forward part ("pre"), or after their sums ("post").
@@ -180,7 +182,7 @@ class ModelConfig:
     mlp_ratio: int = 4
     bias: Literal["distance", "harmonics", "gaussian", "fourier", "linear", "radial", "none"] = "distance"
     harmonics: int = 2
-    position: Literal["bounded", "none"] = "bounded"
+    position: Literal["bounded", "none", "learned", "sincos", "harmonics", "rope"] = "bounded"
     features: tuple[Literal["local_time", "day_of_year", "insolation", "latitude", "longitude"], ...] = ()
     window: float | int = 0.0
     registers: int = 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -15,7 +16,8 @@ from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
 from gridvit.nn.bias.precision import check_precision
-from gridvit.nn.position import bounded_features
+from gridvit.nn.position import position_features
+from gridvit.nn.rotary import Rotary
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
 
@@ -39,12 +41,18 @@ class Block(nn.Module):
     a small start (LayerScale, Touvron et al. 2021, arXiv:2103.17239).
     """
 
-    def __init__(self, config: ModelConfig, bias: Bias, window: Window | None = None) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        bias: Bias,
+        window: Window | None = None,
+        rotary: Callable[[int], Rotary] | None = None,
+    ) -> None:
         super().__init__()
         width, hidden = config.width, config.mlp_ratio * config.width
         self.post = config.norm == "post"
         self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(width, config.heads, bias, window, config.qk_norm)
+        self.attention = Attention(width, config.heads, bias, window, config.qk_norm, rotary)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.gain_1, self.gain_2 = (
             Gain(width, config.layer_scale) if config.layer_scale else nn.Identity() for _ in range(2)
@@ -76,17 +84,26 @@ class ViT(nn.Module):
     be predicted. ``masks`` says which inputs are 1 where a variable has a value and 0 where it is filled, if each
     variable has one; a token without any value is no key then. Decoder and skip start at zero, so an untrained network
     is persistence. The skip is linear and stays within a patch: it carries amplitudes past the norms, which keep only
-    directions. Reference: Dosovitskiy et al. (2021), arXiv:2010.11929.
+    directions. Positions along the axes are measured by the bounds of ``extent``, those of the grid where absent.
+    Reference: Dosovitskiy et al. (2021), arXiv:2010.11929.
 
     Raises:
-        InputError: a patch that does not fit the grid, heads too narrow for the bias, features off the sphere.
+        InputError: a patch that does not fit the grid, heads too narrow for the bias, features or harmonics off
+            the sphere.
     """
 
     positions: Tensor
     registers: Tensor | None
+    table: Tensor | None
 
     def __init__(
-        self, config: ModelConfig, grid: Grid, inputs: int, outputs: int, masks: slice | None = None
+        self,
+        config: ModelConfig,
+        grid: Grid,
+        inputs: int,
+        outputs: int,
+        masks: slice | None = None,
+        extent: Grid | None = None,
     ) -> None:
         super().__init__()
         if config.features and not grid.is_sphere:
@@ -97,13 +114,17 @@ class ViT(nn.Module):
         self.patches = Patches(grid, config.patch)
         cells = self.patches.cells
         self.embed = nn.Linear(inputs * cells, config.width)
-        positions = bounded_features(self.patches.tokens)
+        tokens = self.patches.tokens
+        self.extent = extent or tokens
+        positions = position_features(config.position, tokens, self.extent)
         self.register_buffer("positions", positions)
-        placed = config.position == "bounded" and positions.shape[1] > 0
+        placed = positions.shape[1] > 0
         self.place = nn.Linear(positions.shape[1], config.width, bias=False) if placed else None
-        biases = make_biases(config, self.patches.tokens, masks is not None)
-        window = Window(self.patches.tokens, config.window, config.registers) if config.window else None
-        self.blocks = nn.ModuleList(Block(config, bias, window) for bias in biases)
+        biases = make_biases(config, tokens, masks is not None)
+        window = Window(tokens, config.window, config.registers) if config.window else None
+        turned = partial(Rotary, tokens, registers=config.registers, extent=self.extent)
+        rotary = turned if config.position == "rope" else None
+        self.blocks = nn.ModuleList(Block(config, bias, window, rotary) for bias in biases)
         self.norm = nn.LayerNorm(config.width)
         self.decode = nn.Linear(config.width, outputs * cells)
         self.skip = nn.Linear(inputs * cells, outputs * cells, bias=False)
@@ -113,6 +134,9 @@ class ViT(nn.Module):
             nn.Parameter(0.02 * torch.randn(config.registers, config.width)) if config.registers else None
         )
         self.register_parameter("registers", registers)
+        learned = config.position == "learned"
+        table = nn.Parameter(0.02 * torch.randn(tokens.size, config.width)) if learned else None
+        self.register_parameter("table", table)
 
     def share(self, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "batch token"] | None:
         """Part of each token's area that has a value of some variable; none where that is always all of it."""
@@ -146,6 +170,8 @@ class ViT(nn.Module):
         h = self.embed(patches)
         if self.place is not None:
             h = h + self.place(self.positions)
+        if self.table is not None:
+            h = h + self.table
         return h if self.registers is None else torch.cat([self.registers.expand(len(h), -1, -1), h], 1)
 
     @torch.no_grad()
