@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +141,14 @@ class Forecaster:
         """The model of a run folder or of a ``model.safetensors`` file."""
         path = Path(path)
         return cls(*checkpoint.load(path / MODEL_FILE if path.is_dir() else path))
+
+    def on(self, grid: Grid | xr.Dataset) -> Forecaster:
+        """The same model on another grid, or on that of a Dataset; see ``ViT.on`` for what it keeps, and refuses."""
+        if isinstance(grid, xr.Dataset):
+            grid = standardise(grid, self.step.channels.inputs, stated_periodicity(self.grid), members=True)[
+                1
+            ]
+        return Forecaster(self.step.on(grid), replace(self.description, grid=grid))
 
     @property
     def grid(self) -> Grid:

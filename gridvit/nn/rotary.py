@@ -17,8 +17,9 @@ class Rotary(nn.Module):
     """q -> R(x) q, R a turn of each pair of dimensions by an angle in proportion to x: q . k then sees x_j - x_i alone.
 
     Pair p belongs to axis p mod n of n and turns by 2 pi m s along a periodic axis and by pi m s along a bounded one,
-    m = 1 + p div n and s the relative coordinate. Whole waves close where a periodic axis does: tokens N - 1 apart
-    the one way are neighbours the other way. The powers of 10^4 of Su et al. (2021), arXiv:2104.09864, do not close.
+    m = 1 + p div n and s the relative coordinate; beyond the waves that the tokens of ``extent`` resolve m begins
+    again at 1. Whole waves close where a periodic axis does: tokens N - 1 apart the one way are neighbours the other
+    way. The powers of 10^4 of Su et al. (2021), arXiv:2104.09864, do not close.
     Registers, which lead, are not turned, nor is the last of an odd number of dimensions.
 
     Args:
@@ -60,4 +61,8 @@ def rotary_angles(grid: Grid, pairs: int, extent: Grid) -> Float[np.ndarray, "to
     """The angle of each pair at each token, radians."""
     turns = [2 * np.pi if wraps else np.pi for wraps in grid.periodic]
     along = [turn * relative(grid, extent, axis) for axis, turn in enumerate(turns)]
-    return np.stack([(1 + p // grid.ndim) * along[p % grid.ndim] for p in range(pairs)], -1)
+    resolved = [
+        max(1, n // 2 if wraps else n - 1) for n, wraps in zip(extent.shape, grid.periodic, strict=True)
+    ]
+    places = [(p % grid.ndim, p // grid.ndim) for p in range(pairs)]
+    return np.stack([(1 + wave % resolved[axis]) * along[axis] for axis, wave in places], -1)

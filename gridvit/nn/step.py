@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -12,6 +14,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Replace
 from gridvit.nn.features import count, features
+from gridvit.nn.moving import refuse_own_cells
 from gridvit.nn.position import rim
 from gridvit.nn.vit import ViT
 from gridvit.rollout import Context
@@ -88,6 +91,20 @@ class ModelStep(nn.Module):
         targets = len(channels.targets)
         self.complete = self.given is None and not self.gappy and not any(gaps[:targets])
         self.indices = [n for n, name in enumerate(channels.targets) if name in channels.index]
+
+    def on(self, grid: Grid) -> ModelStep:
+        """The same step on another grid, its statistics as they are; see ``ViT.on``.
+
+        Raises:
+            InputError: gaps, static fields or a given boundary, which are of the model's own cells; what ``ViT.on``
+                refuses.
+        """
+        refuse_own_cells(self.presence, self.static, self.channels.boundary)
+        other = deepcopy(self)
+        other.network = self.network.on(grid)
+        other.presence = self.presence.new_ones(len(self.presence), *grid.shape)
+        other.static = self.static.new_zeros(0, *grid.shape)
+        return other
 
     def _network(self, config: ModelConfig, grid: Grid) -> ViT:
         state = len(self.seen)

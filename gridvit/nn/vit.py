@@ -16,6 +16,7 @@ from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
 from gridvit.nn.bias.precision import check_precision
+from gridvit.nn.moving import carried, refuse_unmovable
 from gridvit.nn.position import position_features
 from gridvit.nn.rotary import Rotary
 from gridvit.nn.tokens import Patches
@@ -110,7 +111,7 @@ class ViT(nn.Module):
             raise InputError(
                 "latitude and longitude for model.features", "a plane", "leave model.features out"
             )
-        self.config, self.grid, self.outputs, self.masks = config, grid, outputs, masks
+        self.config, self.grid, self.inputs, self.outputs, self.masks = config, grid, inputs, outputs, masks
         self.patches = Patches(grid, config.patch)
         cells = self.patches.cells
         self.embed = nn.Linear(inputs * cells, config.width)
@@ -173,6 +174,24 @@ class ViT(nn.Module):
         if self.table is not None:
             h = h + self.table
         return h if self.registers is None else torch.cat([self.registers.expand(len(h), -1, -1), h], 1)
+
+    def on(self, grid: Grid) -> ViT:
+        """The same network on another grid: weights and the biases' physical lengths stay, the geometry is new.
+
+        Its patches have as many cells as before. With patches of one cell and position by distance alone it is the
+        same integral operator, summed over other points; what larger patches do inside themselves goes by cells.
+        A learned position is interpolated.
+
+        Raises:
+            InputError: registers, another metric or period, a patch that does not fit, cells beyond those that
+                a position along the axes was learned for.
+        """
+        refuse_unmovable(self, grid)
+        with torch.random.fork_rng(devices=[]):
+            other = ViT(self.config, grid, self.inputs, self.outputs, self.masks, self.extent)
+        other.to(self.skip.weight)
+        other.load_state_dict(carried(self, other))
+        return other.train(self.training)
 
     @torch.no_grad()
     def attention_maps(
