@@ -82,6 +82,8 @@ class DataConfig:
             names do not say.
         history: frames that the model sees, a step of the data (``stride`` of the file) apart.
         leads: steps of the data to what is predicted; the first is the step of a forecast.
+        parameters: names of numbers that each sample has of its own, such as drawn coefficients of the equation, which
+            the model is told.
         boundary: cells at each bounded axis at which forecasts are given the data's own values.
         periodic: axes stated to be periodic or not, by name, where the file does not say.
         select: one entry along further dimensions, e.g. {level: 500, number: 0}.
@@ -112,6 +114,7 @@ class DataConfig:
     vectors: tuple[tuple[str, str], ...] = ()
     history: int = 1
     leads: tuple[int, ...] = (1,)
+    parameters: tuple[str, ...] = ()
     boundary: int = 0
     periodic: dict[str, bool] = field(default_factory=dict)
     select: dict[str, int | float | str] = field(default_factory=dict)

@@ -16,8 +16,9 @@ from gridvit.config import DataConfig, ModelConfig
 from gridvit.data.fields import load
 from gridvit.data.normalise import compute
 from gridvit.errors import InputError
-from gridvit.forecast import Forecaster, forecast_array
+from gridvit.forecast import Forecaster
 from gridvit.grid import Grid
+from gridvit.initial import forecast_array
 from gridvit.rollout import Context, Persistence
 
 

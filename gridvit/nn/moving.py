@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from gridvit.nn.bias import Bias
 from gridvit.nn.position import AXIAL
 
 if TYPE_CHECKING:
+    from gridvit.nn.step import ModelStep
     from gridvit.nn.vit import ViT
 
 ROUNDING = 1e-4  # of a token: coordinates of files are rounded
@@ -46,16 +48,26 @@ def refuse_unmovable(network: ViT, grid: Grid) -> None:
         )
 
 
-def refuse_own_cells(presence: Tensor, static: Tensor, boundary: int) -> None:
+def moved_step(step: ModelStep, grid: Grid) -> ModelStep:
+    """The step of the moved network; raises as ``ModelStep.on``."""
+    refuse_own_cells(step)
+    other = deepcopy(step)
+    other.network = step.network.on(grid)
+    other.presence = step.presence.new_ones(len(step.presence), *grid.shape)
+    other.static = step.static.new_zeros(0, *grid.shape)
+    return other
+
+
+def refuse_own_cells(step: ModelStep) -> None:
     """Refuse what is said of the model's own cells, and cannot be said of others.
 
     Raises:
         InputError: gaps, static fields, a given boundary.
     """
     own = {
-        "gaps": bool((presence < 1).any()),
-        "static fields": len(static) > 0,
-        "a given boundary": boundary > 0,
+        "gaps": bool((step.presence < 1).any()),
+        "static fields": len(step.static) > 0,
+        "a given boundary": step.given is not None,
     }
     if found := [name for name, has in own.items() if has]:
         raise InputError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -13,8 +11,10 @@ from gridvit.config import ModelConfig
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Replace
+from gridvit.nn.conditioning import normalised
 from gridvit.nn.features import count, features
-from gridvit.nn.moving import refuse_own_cells
+from gridvit.nn.indices import with_means
+from gridvit.nn.moving import moved_step
 from gridvit.nn.position import rim
 from gridvit.nn.vit import ViT
 from gridvit.rollout import Context
@@ -29,6 +29,9 @@ class ModelStep(nn.Module):
 
     Missing values (NaN) of a variable that has gaps are filled with ``mu``; the network is told where. Outside the
     domain of a variable (where training never had a value) the result is NaN, elsewhere it is a value.
+
+    Of ``channels.parameters`` the context holds the numbers of each state; the network is told them in units of their
+    spread, by ``parameter_statistics (2, P)``, mean and standard deviation over the training part.
 
     Args:
         config: of the network.
@@ -48,6 +51,7 @@ class ModelStep(nn.Module):
     increment_std: Tensor
     presence: Tensor
     static: Tensor
+    parameter_statistics: Tensor
 
     def __init__(
         self,
@@ -74,6 +78,9 @@ class ModelStep(nn.Module):
         self.register_buffer("presence", everywhere if presence is None else presence.detach().float())
         none = torch.zeros(0, *grid.shape)
         self.register_buffer("static", none if static is None else static.detach().float())
+        if channels.parameters:
+            standard = torch.tensor([[0.0], [1.0]]).repeat(1, len(channels.parameters))
+            self.register_buffer("parameter_statistics", standard)
         self._place(grid)
         self.network = self._network(config, grid)
 
@@ -99,12 +106,7 @@ class ModelStep(nn.Module):
             InputError: gaps, static fields or a given boundary, which are of the model's own cells; what ``ViT.on``
                 refuses.
         """
-        refuse_own_cells(self.presence, self.static, self.channels.boundary)
-        other = deepcopy(self)
-        other.network = self.network.on(grid)
-        other.presence = self.presence.new_ones(len(self.presence), *grid.shape)
-        other.static = self.static.new_zeros(0, *grid.shape)
-        return other
+        return moved_step(self, grid)
 
     def _network(self, config: ModelConfig, grid: Grid) -> ViT:
         state = len(self.seen)
@@ -112,7 +114,8 @@ class ModelStep(nn.Module):
         known = 2 * (len(self.forcings) + len(self.gappy_forcings))
         rim = len(self.channels.prognostic) if self.given is not None else 0
         inputs = state + len(self.gappy) + known + rim + len(self.static) + count(config.features)
-        return ViT(config, grid, inputs, len(self.channels.leads) * len(self.channels.targets), masks)
+        sizes = inputs, len(self.channels.leads) * len(self.channels.targets), masks
+        return ViT(config, grid, *sizes, len(self.channels.parameters))
 
     @property
     def grid(self) -> Grid:
@@ -197,19 +200,21 @@ class ModelStep(nn.Module):
         names = self.network.config.features
         return features(names, self.grid, context.time, self.dt, self.calendar)
 
+    def condition(self, context: Context | None = None) -> Float[Tensor, "batch parameter"] | None:
+        """What the network is told of each state, of order one; none where it has no parameters."""
+        names = self.channels.parameters
+        return normalised(names, self.parameter_statistics, context) if names else None
+
     def outputs(
-        self, inputs: Float[Tensor, "batch input *space"], attention: Replace | None = None
+        self,
+        inputs: Float[Tensor, "batch input *space"],
+        attention: Replace | None = None,
+        condition: Float[Tensor, "batch parameter"] | None = None,
     ) -> Float[Tensor, "batch lead target *space"]:
         """f(x), of order one; an index is the area mean of its output, everywhere."""
-        f = self.network(inputs, attention)
+        f = self.network(inputs, attention, condition)
         f = f.unflatten(1, (len(self.channels.leads), len(self.channels.targets)))
-        if not self.indices:
-            return f
-        weights = torch.as_tensor(self.grid.areas / self.grid.areas.sum(), dtype=f.dtype, device=f.device)
-        means = (f * weights).flatten(3).sum(-1).reshape(*f.shape[:3], *[1] * self.grid.ndim)
-        one = torch.zeros(f.shape[2], dtype=torch.bool, device=f.device)
-        one[self.indices] = True
-        return torch.where(one.reshape(-1, *[1] * self.grid.ndim), means, f)
+        return with_means(f, self.indices, self.grid) if self.indices else f
 
     def base(self, state: Float[Tensor, "batch variable *space"]) -> Float[Tensor, "batch target *space"]:
         """What the outputs are added to: u, filled with mu where it is missing, and mu of y."""
@@ -229,7 +234,7 @@ class ModelStep(nn.Module):
         attention: Replace | None = None,
     ) -> Float[Tensor, "batch lead target *space"]:
         """u and y at every lead, each straight from the state."""
-        f = self.outputs(self.inputs(state, context), attention)
+        f = self.outputs(self.inputs(state, context), attention, self.condition(context))
         after = self.base(state)[:, None] + self.scale * f
         if self.complete:
             return after

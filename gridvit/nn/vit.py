@@ -16,6 +16,7 @@ from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
 from gridvit.nn.bias.precision import check_precision
+from gridvit.nn.conditioning import UNTOLD, Branches, Conditioner, gated, scaled
 from gridvit.nn.moving import carried, refuse_unmovable
 from gridvit.nn.position import position_features
 from gridvit.nn.rotary import Rotary
@@ -65,17 +66,21 @@ class Block(nn.Module):
         layer: int = 0,
         replace: Replace | None = None,
         share: Float[Tensor, "batch placed"] | None = None,
+        told: Branches = UNTOLD,
     ) -> Float[Tensor, "batch token width"]:
-        """Tokens of the same shape."""
-        x = x + self.gain_1(self.attention(self.attended(x), layer, replace, share))
+        """Tokens of the same shape; ``told`` is what the two branches are conditioned on."""
+        mixed = self.attention(self.attended(x, told), layer, replace, share)
+        x = x + gated(self.gain_1(mixed), told[0])
         if self.post:
             x = self.norm_1(x)
-            return self.norm_2(x + self.gain_2(self.mlp(x)))
-        return x + self.gain_2(self.mlp(self.norm_2(x)))
+            return self.norm_2(x + gated(self.gain_2(self.mlp(scaled(x, told[1]))), told[1]))
+        return x + gated(self.gain_2(self.mlp(scaled(self.norm_2(x), told[1]))), told[1])
 
-    def attended(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
+    def attended(
+        self, x: Float[Tensor, "batch token width"], told: Branches = UNTOLD
+    ) -> Float[Tensor, "batch token width"]:
         """What attention is given."""
-        return x if self.post else self.norm_1(x)
+        return scaled(x if self.post else self.norm_1(x), told[0])
 
 
 class ViT(nn.Module):
@@ -85,7 +90,8 @@ class ViT(nn.Module):
     be predicted. ``masks`` says which inputs are 1 where a variable has a value and 0 where it is filled, if each
     variable has one; a token without any value is no key then. Decoder and skip start at zero, so an untrained network
     is persistence. The skip is linear and stays within a patch: it carries amplitudes past the norms, which keep only
-    directions. Positions along the axes are measured by the bounds of ``extent``, those of the grid where absent.
+    directions. ``conditions`` is how many numbers, such as coefficients of the equation, it is told of each state; see
+    ``Conditioner``. Positions along the axes are measured by the bounds of ``extent``, the grid's where absent.
     Reference: Dosovitskiy et al. (2021), arXiv:2010.11929.
 
     Raises:
@@ -104,6 +110,7 @@ class ViT(nn.Module):
         inputs: int,
         outputs: int,
         masks: slice | None = None,
+        conditions: int = 0,
         extent: Grid | None = None,
     ) -> None:
         super().__init__()
@@ -138,6 +145,7 @@ class ViT(nn.Module):
         learned = config.position == "learned"
         table = nn.Parameter(0.02 * torch.randn(tokens.size, config.width)) if learned else None
         self.register_parameter("table", table)
+        self.conditioner = Conditioner(conditions, config.width, config.depth) if conditions else None
 
     def share(self, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "batch token"] | None:
         """Part of each token's area that has a value of some variable; none where that is always all of it."""
@@ -153,18 +161,28 @@ class ViT(nn.Module):
         return list(self.blocks)  # type: ignore[arg-type]
 
     def forward(
-        self, x: Float[Tensor, "batch input *space"], attention: Replace | None = None
+        self,
+        x: Float[Tensor, "batch input *space"],
+        attention: Replace | None = None,
+        condition: Float[Tensor, "batch condition"] | None = None,
     ) -> Float[Tensor, "batch out *space"]:
-        """Increments; ``attention(layer, weights) -> weights`` sees, and may replace, every layer's weights."""
+        """Increments; ``attention(layer, weights) -> weights`` sees, and may replace, every layer's weights.
+
+        ``condition`` is of order one; a network without conditions ignores it.
+        """
         patches = self.patches.tokenise(x)
-        h, share = self._placed(patches), self.share(x)
+        h, share, told = self._placed(patches), self.share(x), self._told(condition)
         for layer, block in enumerate(self._layers):
             if self.config.checkpointing and torch.is_grad_enabled():
-                h = checkpoint(block, h, layer, attention, share, use_reentrant=False)
+                h = checkpoint(block, h, layer, attention, share, told[layer], use_reentrant=False)
             else:
-                h = block(h, layer, attention, share)
+                h = block(h, layer, attention, share, told[layer])
         h = h[:, self.config.registers :]
         return self.patches.assemble(self.decode(self.norm(h)) + self.skip(patches), self.outputs)
+
+    def _told(self, condition: Tensor | None) -> list[Branches]:
+        """What each block is told."""
+        return [UNTOLD] * len(self.blocks) if self.conditioner is None else self.conditioner(condition)
 
     def _placed(self, patches: Tensor) -> Float[Tensor, "batch token width"]:
         """Tokens that know where they are, after the registers."""
@@ -188,24 +206,29 @@ class ViT(nn.Module):
         """
         refuse_unmovable(self, grid)
         with torch.random.fork_rng(devices=[]):
-            other = ViT(self.config, grid, self.inputs, self.outputs, self.masks, self.extent)
+            conditions = 0 if self.conditioner is None else self.conditioner.conditions
+            sizes = self.inputs, self.outputs, self.masks, conditions
+            other = ViT(self.config, grid, *sizes, extent=self.extent)
         other.to(self.skip.weight)
         other.load_state_dict(carried(self, other))
         return other.train(self.training)
 
     @torch.no_grad()
     def attention_maps(
-        self, x: Float[Tensor, "batch input *space"], block: int = 256
+        self,
+        x: Float[Tensor, "batch input *space"],
+        block: int = 256,
+        condition: Float[Tensor, "batch condition"] | None = None,
     ) -> Iterator[tuple[int, slice, Float[Tensor, "batch head query key"]]]:
         """(layer, queries, weights) of ``block`` queries at a time, so that all pairs are never in memory together.
 
         Rows sum to one; registers come first, among queries and keys.
         """
-        h, share = self._placed(self.patches.tokenise(x)), self.share(x)
+        h, share, told = self._placed(self.patches.tokenise(x)), self.share(x), self._told(condition)
         for layer, each in enumerate(self._layers):
-            for rows, weights in each.attention.weights(each.attended(h), share, block):
+            for rows, weights in each.attention.weights(each.attended(h, told[layer]), share, block):
                 yield layer, rows, weights
-            h = each(h, layer, None, share)
+            h = each(h, layer, None, share, told[layer])
 
     def check_precision(self, dtype: torch.dtype) -> None:
         """Refuse half precision where the tokens are too near each other for the folded bias; see ``logit_error``."""
