@@ -122,6 +122,11 @@ class Channels:
         return (*range(1 - self.history, 1), *self.leads)
 
     @property
+    def relative_leads(self) -> list[float]:
+        """The leads in steps of the model."""
+        return [lead / self.pace for lead in self.leads]
+
+    @property
     def pace(self) -> int:
         """Steps of the data in a step of the model."""
         return self.leads[0]

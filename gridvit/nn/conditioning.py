@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -68,6 +70,24 @@ def normalised(
         )
     mean, std = statistics
     return (context.condition.to(statistics) - mean) / std
+
+
+def with_lead(
+    condition: Float[Tensor, "batch parameter"] | None, lead: float | int, inputs: Float[Tensor, "batch ..."]
+) -> Float[Tensor, "batch told"]:
+    """The condition with log(lead) as its last number, the lead in steps of the model."""
+    column = inputs.new_full((len(inputs), 1), math.log(lead))
+    return column if condition is None else torch.cat([condition.to(inputs), column], 1)
+
+
+def refuse_one_lead(leads: Sequence[int]) -> None:
+    """Of one lead there is nothing to be told.
+
+    Raises:
+        InputError: one lead.
+    """
+    if len(leads) < 2:
+        raise InputError("several data.leads for model.leads condition", f"{list(leads)}", "leave it out")
 
 
 def scaled(x: Float[Tensor, "batch token width"], told: Told | None) -> Float[Tensor, "batch token width"]:

@@ -75,6 +75,17 @@ def _joined(columns: list[np.ndarray], grid: Grid) -> Float[Tensor, "token featu
     return torch.from_numpy(np.concatenate(columns, 1) if columns else np.zeros((grid.size, 0))).float()
 
 
+def with_rim(
+    after: Float[Tensor, "batch lead target *space"],
+    known: Float[Tensor, "batch moving *space"],
+    rim: Bool[Tensor, "*space"],
+) -> Float[Tensor, "batch lead target *space"]:
+    """The first targets as they are known in the cells of the rim, where they are."""
+    moving = known.shape[1]
+    given = torch.where((rim & ~torch.isnan(known))[:, None], known[:, None], after[:, :, :moving])
+    return torch.cat([given, after[:, :, moving:]], 2)
+
+
 def rim(grid: Grid, width: int) -> Bool[np.ndarray, "*space"]:
     """The cells within ``width`` of a wall: of an end of a bounded axis that is no pole.
 

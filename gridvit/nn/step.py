@@ -11,11 +11,12 @@ from gridvit.config import ModelConfig
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Replace
-from gridvit.nn.conditioning import normalised
+from gridvit.nn.companion import carried
+from gridvit.nn.conditioning import normalised, refuse_one_lead, with_lead
 from gridvit.nn.features import count, features
 from gridvit.nn.indices import with_means
 from gridvit.nn.moving import moved_step
-from gridvit.nn.position import rim
+from gridvit.nn.position import rim, with_rim
 from gridvit.nn.vit import ViT
 from gridvit.rollout import Context
 
@@ -114,8 +115,11 @@ class ModelStep(nn.Module):
         known = 2 * (len(self.forcings) + len(self.gappy_forcings))
         rim = len(self.channels.prognostic) if self.given is not None else 0
         inputs = state + len(self.gappy) + known + rim + len(self.static) + count(config.features)
-        sizes = inputs, len(self.channels.leads) * len(self.channels.targets), masks
-        return ViT(config, grid, *sizes, len(self.channels.parameters))
+        channels, told = self.channels, len(self.channels.parameters)
+        if config.leads == "condition":
+            refuse_one_lead(channels.leads)
+            return ViT(config, grid, inputs, len(channels.targets), masks, told + 1)
+        return ViT(config, grid, inputs, len(channels.leads) * len(channels.targets), masks, told)
 
     @property
     def grid(self) -> Grid:
@@ -210,10 +214,15 @@ class ModelStep(nn.Module):
         inputs: Float[Tensor, "batch input *space"],
         attention: Replace | None = None,
         condition: Float[Tensor, "batch parameter"] | None = None,
+        leads: slice = slice(None),
     ) -> Float[Tensor, "batch lead target *space"]:
         """f(x), of order one; an index is the area mean of its output, everywhere."""
-        f = self.network(inputs, attention, condition)
-        f = f.unflatten(1, (len(self.channels.leads), len(self.channels.targets)))
+        if self.network.config.leads == "condition":
+            told = [with_lead(condition, lead, inputs) for lead in self.channels.relative_leads[leads]]
+            f = torch.stack([self.network(inputs, attention, each) for each in told], 1)
+        else:
+            f = self.network(inputs, attention, condition)
+            f = f.unflatten(1, (-1, len(self.channels.targets)))[:, leads]
         return with_means(f, self.indices, self.grid) if self.indices else f
 
     def base(self, state: Float[Tensor, "batch variable *space"]) -> Float[Tensor, "batch target *space"]:
@@ -232,24 +241,18 @@ class ModelStep(nn.Module):
         state: Float[Tensor, "batch variable *space"],
         context: Context | None = None,
         attention: Replace | None = None,
+        leads: slice = slice(None),
     ) -> Float[Tensor, "batch lead target *space"]:
-        """u and y at every lead, each straight from the state."""
-        f = self.outputs(self.inputs(state, context), attention, self.condition(context))
-        after = self.base(state)[:, None] + self.scale * f
+        """u and y at every lead, or some of them, each straight from the state."""
+        f = self.outputs(self.inputs(state, context), attention, self.condition(context), leads)
+        after = self.base(state)[:, None] + self.scale[leads] * f
         if self.complete:
             return after
-        targets, moving = len(self.channels.targets), len(self.channels.prognostic)
-        after = torch.where(self.domain[:targets], after, torch.nan)
+        after = torch.where(self.domain[: len(self.channels.targets)], after, torch.nan)
         if self.given is None:
             return after
-        rim = self.given.to(after.device) & (torch.arange(targets, device=after.device) < moving).reshape(
-            -1, *[1] * self.grid.ndim
-        )
-        known = nn.functional.pad(
-            self._both_ends(context)[:, 1, len(self.forcings) :].to(after),
-            (0, 0) * self.grid.ndim + (0, targets - moving),
-        )
-        return torch.where(rim & ~torch.isnan(known[:, None]), known[:, None], after)
+        known = self._both_ends(context)[:, 1, len(self.forcings) :].to(after)
+        return with_rim(after, known, self.given.to(after.device))
 
     def forward(
         self,
@@ -258,19 +261,10 @@ class ModelStep(nn.Module):
         attention: Replace | None = None,
     ) -> Float[Tensor, "batch variable *space"]:
         """One step of a physical state; ``attention`` sees and may replace the weights of every layer."""
-        after = self.predict(state, context, attention)[:, 0]
+        after = self.predict(state, context, attention, slice(1))[:, 0]
         if len(self.channels.targets) == len(self.variables):
             return after
-        return torch.cat([after, self._carried(state)], 1)
-
-    def _carried(self, state: Tensor) -> Tensor:
-        """Predictors as they are, the present in the place of the frame before it, and so on."""
-        channels = self.channels
-        now, per_frame = len(channels.now), len(channels.inputs)
-        held = [state[:, len(channels.targets) : now]]
-        if channels.history > 1:
-            held += [state[:, channels.input_places], state[:, now : len(channels.state) - per_frame]]
-        return torch.cat(held, 1)
+        return torch.cat([after, carried(state, self.channels)], 1)
 
     @torch.no_grad()
     def token_share(
