@@ -125,7 +125,7 @@ def test_other_grid_is_refused(forecaster: Forecaster) -> None:
         forecaster(dataset().rename(tas="pr"), steps=1)
 
 
-def test_on_the_grid_of_other_data(forecaster: Forecaster) -> None:
+def test_on_the_grid_of_other_data(forecaster: Forecaster, tmp_path: Path) -> None:
     ds = dataset()
     finer = ds.interp(
         X=np.arange(20) * 18.0 - 180, Y=np.linspace(82.5, -82.5, 12), kwargs={"fill_value": "extrapolate"}
@@ -145,6 +145,9 @@ def test_on_the_grid_of_other_data(forecaster: Forecaster) -> None:
     np.testing.assert_array_equal(out["tas"].values[0, 0], first.roll(10, 1).numpy()[::-1].T)
     with pytest.raises(InputError, match="expected data on the grid of the model"):
         moved(ds, steps=1)
+    checkpoint.save(tmp_path / "moved.safetensors", moved.step, moved.description)
+    again = Forecaster.load(tmp_path / "moved.safetensors")
+    np.testing.assert_array_equal(again(finer, steps=2)["tas"], out["tas"])
 
 
 def test_units_and_kind_of_time_are_those_of_training(forecaster: Forecaster) -> None:

@@ -1,4 +1,4 @@
-"""The same weights on another grid: what can be moved, and what moves with them."""
+"""The same weights on another grid: what can be moved, and what moves with it."""
 
 from __future__ import annotations
 
@@ -94,13 +94,11 @@ def _reached(network: ViT, grid: Grid) -> bool:
         return grid == network.grid
     if grid.periodic != extent.periodic:
         return False
-    bounded = network.config.position == "bounded"
-    axes = [axis for axis in range(grid.ndim) if not grid.periodic[axis]] if bounded else range(grid.ndim)
-    for axis in axes:
+    for axis in range(grid.ndim):
         low, high = extent.bounds[axis][0], extent.bounds[axis][-1]
         near = ROUNDING * (high - low) / extent.shape[axis]
-        centers = grid.centers[axis]
-        if not grid.periodic[axis] and not (low - near <= centers[0] and centers[-1] <= high + near):
+        first, last = grid.centers[axis][0], grid.centers[axis][-1]
+        if not grid.periodic[axis] and not low - near <= first <= last <= high + near:
             return False
     return True
 
