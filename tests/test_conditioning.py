@@ -35,7 +35,7 @@ CONFIG = RunConfig(
         parameters=("velocity", "diffusivity"), split=Split(train=(0, 30), validate=(30, 35), test=(35, 40))
     ),
     model=ModelConfig(patch=(2,), width=32, depth=2, heads=2),
-    training=TrainingConfig(epochs=12, batch_size=15, warmup_steps=10, learning_rate=5e-3, accelerator="cpu"),
+    training=TrainingConfig(epochs=8, batch_size=15, warmup_steps=10, learning_rate=5e-3, accelerator="cpu"),
 )  # fmt: skip
 
 
