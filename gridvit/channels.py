@@ -28,6 +28,7 @@ class Channels:
         history: frames in a state.
         leads: steps of the data to what is predicted, ascending multiples of the first, which is the model's step.
         boundary: cells at each bounded axis whose u(t + L) is given.
+        parameters: numbers that each trajectory has of its own and the model is told, a name for each.
 
     Raises:
         InputError: nothing to predict; leads that are no multiples of the first; several leads where something is
@@ -43,6 +44,7 @@ class Channels:
     history: int = 1
     leads: tuple[int, ...] = (1,)
     boundary: int = 0
+    parameters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.targets:
@@ -118,6 +120,11 @@ class Channels:
     def offsets(self) -> tuple[int, ...]:
         """Steps of the data, from t, of the frames that a training window holds."""
         return (*range(1 - self.history, 1), *self.leads)
+
+    @property
+    def relative_leads(self) -> list[float]:
+        """The leads in steps of the model."""
+        return [lead / self.pace for lead in self.leads]
 
     @property
     def pace(self) -> int:

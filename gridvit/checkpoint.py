@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -60,7 +61,7 @@ class Description:
                 str(fields.grid.size),
                 "take a region of it",
             )
-        found = channels(fields.variables, fields.statics, data)
+        found = replace(channels(fields.variables, fields.statics, data), parameters=fields.parameter_names)
         return cls(config, fields.grid, fields.variables, found, fields.step, fields.layout)
 
     @property
@@ -137,15 +138,23 @@ def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
 
 
-def build(description: Description, statistics: Statistics, static: Tensor | None = None) -> ModelStep:
-    """An untrained model: persistence, since the decoder starts at zero."""
+def build(
+    description: Description,
+    statistics: Statistics,
+    static: Tensor | None = None,
+    parameters: Float[Tensor, "2 parameter"] | None = None,
+) -> ModelStep:
+    """An untrained model: persistence, since the decoder starts at zero. ``parameters`` are their mean and std."""
     presence = None if statistics.presence is None else torch.from_numpy(statistics.presence).float()
     mean, std, increment = map(torch.from_numpy, (statistics.mean, statistics.std, statistics.increment_std))
-    return ModelStep(
+    model = ModelStep(
         description.config, description.grid, description.channels, description.model_step.seconds, mean, std,
         increment,
         presence=presence, static=static, calendar=description.step.calendar,
     )  # fmt: skip
+    if parameters is not None:
+        model.parameter_statistics.copy_(parameters)
+    return model
 
 
 def save(path: Path, model: ModelStep, description: Description) -> None:

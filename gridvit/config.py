@@ -82,6 +82,8 @@ class DataConfig:
             names do not say.
         history: frames that the model sees, a step of the data (``stride`` of the file) apart.
         leads: steps of the data to what is predicted; the first is the step of a forecast.
+        parameters: names of numbers that each sample has of its own, such as drawn coefficients of the equation, which
+            the model is told.
         boundary: cells at each bounded axis at which forecasts are given the data's own values.
         periodic: axes stated to be periodic or not, by name, where the file does not say.
         select: one entry along further dimensions, e.g. {level: 500, number: 0}.
@@ -112,6 +114,7 @@ class DataConfig:
     vectors: tuple[tuple[str, str], ...] = ()
     history: int = 1
     leads: tuple[int, ...] = (1,)
+    parameters: tuple[str, ...] = ()
     boundary: int = 0
     periodic: dict[str, bool] = field(default_factory=dict)
     select: dict[str, int | float | str] = field(default_factory=dict)
@@ -159,12 +162,16 @@ class ModelConfig:
             sphere; "linear" in the distance (ALiBi) and "radial" (a small network of it) keep a matrix of all pairs.
         harmonics: harmonics of the bias along each periodic axis of a plane; the degree of "harmonics".
         position: "bounded" adds smooth features of the coordinates along the axes that are not periodic (latitude
-            on the sphere); along periodic axes position enters by distance alone.
+            on the sphere); along periodic axes position enters by distance alone. "sincos" adds whole waves along those
+            too, "harmonics" the spherical harmonics of degrees 1 to 6, "learned" a vector of its own for each token;
+            "rope" turns queries and keys by their place, "none" leaves all to the bias.
         window: reach of attention in km or axis units; 0 for all of the grid.
         registers: learned tokens without a place, beside those of the grid.
         norm: before attention and feed-forward part ("pre"), or after their sums ("post").
         layer_scale: start of a learned gain of each branch and channel, such as 0.1; 0 for none.
         qk_norm: normalise queries and keys, which bounds the logits.
+        leads: several ``data.leads`` are as many channels of one output ("channels"), or the network is told the
+            logarithm of the lead and run for each ("condition"), which costs more and keeps one network for all.
         checkpointing: compute each block again in the backward pass, which saves memory and costs a third of the time.
         features: further inputs made from place and time (sphere only): local solar time, day of the year,
             insolation at the top of the atmosphere (daily mean where a step is a day or longer), sine of latitude,
@@ -180,13 +187,14 @@ class ModelConfig:
     mlp_ratio: int = 4
     bias: Literal["distance", "harmonics", "gaussian", "fourier", "linear", "radial", "none"] = "distance"
     harmonics: int = 2
-    position: Literal["bounded", "none"] = "bounded"
+    position: Literal["bounded", "none", "learned", "sincos", "harmonics", "rope"] = "bounded"
     features: tuple[Literal["local_time", "day_of_year", "insolation", "latitude", "longitude"], ...] = ()
     window: float | int = 0.0
     registers: int = 0
     norm: Literal["pre", "post"] = "pre"
     layer_scale: float | int = 0.0
     qk_norm: bool = False
+    leads: Literal["channels", "condition"] = "channels"
     checkpointing: bool = False
 
     def __post_init__(self) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,38 +20,16 @@ from gridvit.data.fields import stack
 from gridvit.data.layout import Layout
 from gridvit.data.matching import ends_among, same_samples
 from gridvit.data.normalise import refuse_new_gaps
+from gridvit.data.parameters import sample_parameters
 from gridvit.data.roles import Variable
 from gridvit.data.standard import standardise, stated_periodicity
-from gridvit.data.times import TimeStep, canonical, epoch_seconds
+from gridvit.data.times import TimeStep, canonical
 from gridvit.errors import InputError
 from gridvit.grid import Grid
+from gridvit.initial import CHUNK, Initial, Known, Read, forecast_array
 from gridvit.nn.step import ModelStep
-from gridvit.rollout import Context, Step, rollout
 
-CHUNK = 32  # initial states forecast at once: bounds memory, not the result
 MODEL_FILE = "model.safetensors"
-Known = Callable[[slice], np.ndarray]
-
-
-def forecast_array(
-    step: Step,
-    states: Float[np.ndarray, "case variable *space"],
-    seconds: Float[np.ndarray, "case"],
-    steps: int,
-    known: Known | None = None,
-) -> Float[np.ndarray, "case lead variable *space"]:
-    """u(t + n dt), n = 1..steps, for every initial state, in its dtype.
-
-    ``known`` gives the fields ``(case, steps + 1, known, *space)`` that a slice of the cases is told.
-    """
-    chunks = []
-    with torch.no_grad():
-        for first in range(0, len(states), CHUNK):
-            part = slice(first, first + CHUNK)
-            told = None if known is None else torch.from_numpy(known(part))
-            context = Context(torch.from_numpy(seconds[part]), told)
-            chunks.append(rollout(step, torch.from_numpy(states[part]), steps, context)[:, 1:].numpy())
-    return np.concatenate(chunks)
 
 
 def forecast_dataset(
@@ -89,42 +67,6 @@ def forecast_dataset(
     return layout.restore(ds if layout.sample else ds.isel(sample=0))
 
 
-@dataclass(frozen=True, eq=False)
-class Read:
-    """Variables of a user's Dataset: values in the model's layout, times, layout, and what its samples are called."""
-
-    values: Float[np.ndarray, "sample time variable *space"]
-    times: np.ndarray
-    layout: Layout
-    labels: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Initial:
-    """What a forecast starts from, sample by sample and time by time.
-
-    states:  (S, I, state, *space).
-    times:   (I,), the file's own.
-    layout:  of the user's Dataset.
-    known:   what the model is given, or None.
-    """
-
-    states: Float[np.ndarray, "sample init state *space"]
-    times: np.ndarray
-    layout: Layout
-    known: Known | None
-
-    @property
-    def flat(self) -> Float[np.ndarray, "case state *space"]:
-        """All states."""
-        return self.states.reshape(-1, *self.states.shape[2:])
-
-    @property
-    def seconds(self) -> Float[np.ndarray, "case"]:
-        """Times of all states."""
-        return np.tile(epoch_seconds(self.times), len(self.states))
-
-
 @dataclass(frozen=True)
 class Forecaster:
     """A trained model that takes and gives xarray Datasets; needs no Lightning.
@@ -141,6 +83,14 @@ class Forecaster:
         """The model of a run folder or of a ``model.safetensors`` file."""
         path = Path(path)
         return cls(*checkpoint.load(path / MODEL_FILE if path.is_dir() else path))
+
+    def on(self, grid: Grid | xr.Dataset) -> Forecaster:
+        """The same model on another grid, or on that of a Dataset; see ``ViT.on`` for what it keeps, and refuses."""
+        if isinstance(grid, xr.Dataset):
+            grid = standardise(grid, self.step.channels.inputs, stated_periodicity(self.grid), members=True)[
+                1
+            ]
+        return Forecaster(self.step.on(grid), replace(self.description, grid=grid))
 
     @property
     def grid(self) -> Grid:
@@ -179,7 +129,8 @@ class Forecaster:
                 f"one step, as {names} is not known beyond the present", str(steps), "give --steps 1"
             )
         initial = self._read(ds, steps, forcings)
-        cases = forecast_array(self.step, initial.flat, initial.seconds, steps, initial.known)
+        given = initial.known, initial.condition
+        cases = forecast_array(self.step, initial.flat, initial.seconds, steps, *given)
         return self._out(cases, initial, ds, f"forecast of {steps} steps")
 
     def direct(self, ds: xr.Dataset, forcings: xr.Dataset | None = None) -> xr.Dataset:
@@ -188,10 +139,9 @@ class Forecaster:
         chunks = []
         for first in range(0, len(initial.flat), CHUNK):
             part = slice(first, first + CHUNK)
-            known = None if initial.known is None else torch.from_numpy(initial.known(part))
-            context = Context(torch.from_numpy(initial.seconds[part]), known)
+            state = torch.from_numpy(initial.flat[part])
             with torch.no_grad():
-                chunks.append(self.step.predict(torch.from_numpy(initial.flat[part]), context).numpy())
+                chunks.append(self.step.predict(state, initial.context(part)).numpy())
         ahead = [lead // self.step.channels.pace for lead in self.step.channels.leads]
         return self._out(np.concatenate(chunks), initial, ds, "direct forecast", ahead)
 
@@ -220,9 +170,7 @@ class Forecaster:
     ) -> Float[np.ndarray, "case layer head query key"]:
         """Attention weights at every state in ``ds``, sample by sample, on ``token_grid``."""
         initial = self._read(ds, 1, forcings)
-        known = None if initial.known is None else torch.from_numpy(initial.known(slice(None)))
-        context = Context(torch.from_numpy(initial.seconds), known)
-        return self.step.attention_weights(torch.from_numpy(initial.flat), context).numpy()
+        return self.step.attention_weights(torch.from_numpy(initial.flat), initial.context()).numpy()
 
     def _read(self, ds: xr.Dataset, steps: int, forcings: xr.Dataset | None) -> Initial:
         """States, times, layout and known fields of the user's Dataset, checked against the model."""
@@ -244,7 +192,21 @@ class Forecaster:
         flat = torch.from_numpy(frames.reshape(-1, *frames.shape[2:]))
         states = self.step.state_of(flat).numpy().reshape(*frames.shape[:2], -1, *self.grid.shape)
         known = self._known(ds if forcings is None else forcings, read, times[history - 1 :], steps)
-        return Initial(states, times[history - 1 :], layout, known)
+        return Initial(
+            states, times[history - 1 :], layout, known, self._condition(ds, layout, states.shape[:2])
+        )
+
+    def _condition(
+        self, ds: xr.Dataset, layout: Layout, shape: tuple[int, ...]
+    ) -> Float[np.ndarray, "case parameter"] | None:
+        """The parameters of each state's sample, as many numbers as in training."""
+        names = self.step.channels.parameters
+        if not names:
+            return None
+        found, own = sample_parameters(ds, names, layout, shape[0])
+        if found != names:
+            raise InputError(f"{', '.join(names)} for each sample", ", ".join(found), "correct the data")
+        return np.repeat(own, shape[1], axis=0)
 
     def _values(self, ds: xr.Dataset, variables: Sequence[Variable]) -> Read:
         """The variables of a Dataset in the layout of the model, checked against it."""

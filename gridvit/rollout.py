@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -22,18 +22,21 @@ class Context:
     Args:
         time: ``(B,)`` float64, when each state holds: seconds since 1970, or since the start if undated.
         known: ``(B, T, K, *space)`` fields known at the time of the state and at the end of each coming step.
+        condition: ``(B, P)`` numbers of each state's own that do not change, such as coefficients of the equation.
     """
 
     time: Tensor
     known: Tensor | None = None
+    condition: Tensor | None = None
 
     def advanced(self, dt: float) -> Context:
         """The same a step of ``dt`` seconds later."""
-        return Context(self.time + dt, None if self.known is None else self.known[:, 1:])
+        return replace(self, time=self.time + dt, known=None if self.known is None else self.known[:, 1:])
 
     def take(self, rows: Tensor | slice) -> Context:
         """The context of the chosen states, ``rows`` an index into the batch."""
-        return Context(self.time[rows], None if self.known is None else self.known[rows])
+        known, own = (held if held is None else held[rows] for held in (self.known, self.condition))
+        return Context(self.time[rows], known, own)
 
 
 @runtime_checkable

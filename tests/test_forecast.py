@@ -16,8 +16,9 @@ from gridvit.config import DataConfig, ModelConfig
 from gridvit.data.fields import load
 from gridvit.data.normalise import compute
 from gridvit.errors import InputError
-from gridvit.forecast import Forecaster, forecast_array
+from gridvit.forecast import Forecaster
 from gridvit.grid import Grid
+from gridvit.initial import forecast_array
 from gridvit.rollout import Context, Persistence
 
 
@@ -122,6 +123,31 @@ def test_other_grid_is_refused(forecaster: Forecaster) -> None:
         forecaster(dataset(), steps=0)
     with pytest.raises(InputError, match="tas"):
         forecaster(dataset().rename(tas="pr"), steps=1)
+
+
+def test_on_the_grid_of_other_data(forecaster: Forecaster, tmp_path: Path) -> None:
+    ds = dataset()
+    finer = ds.interp(
+        X=np.arange(20) * 18.0 - 180, Y=np.linspace(82.5, -82.5, 12), kwargs={"fill_value": "extrapolate"}
+    )
+    finer = finer.assign(tas=finer["tas"].astype("f4").assign_attrs(ds["tas"].attrs))
+    finer["X"].attrs, finer["Y"].attrs = ds["X"].attrs, ds["Y"].attrs
+    moved = forecaster.on(finer)
+    assert moved.grid.shape == (12, 20)
+    out = moved(finer, steps=2)
+    assert out["tas"].sizes == {"init_time": 5, "lead": 2, "X": 20, "Y": 12}
+    state = torch.tensor(finer["tas"].isel(when=0).transpose("Y", "X").values[::-1].copy()).roll(-10, 1)[
+        None, None
+    ]
+    seconds = torch.tensor([(ds["when"].values[0] - np.datetime64(0, "s")) / np.timedelta64(1, "s")])
+    with torch.no_grad():
+        first = forecaster.step.on(moved.grid)(state, Context(seconds))[0, 0]
+    np.testing.assert_array_equal(out["tas"].values[0, 0], first.roll(10, 1).numpy()[::-1].T)
+    with pytest.raises(InputError, match="expected data on the grid of the model"):
+        moved(ds, steps=1)
+    checkpoint.save(tmp_path / "moved.safetensors", moved.step, moved.description)
+    again = Forecaster.load(tmp_path / "moved.safetensors")
+    np.testing.assert_array_equal(again(finer, steps=2)["tas"], out["tas"])
 
 
 def test_units_and_kind_of_time_are_those_of_training(forecaster: Forecaster) -> None:

@@ -39,7 +39,8 @@ ALLOWED: dict[str, set[str]] = {
     "nn": VALUES | {"rollout", "config", "channels"},
     "checkpoint": VALUES | {"config", "channels", "data", "nn"},
     "training": VALUES | {"rollout", "config", "channels", "data", "nn", "checkpoint"},
-    "forecast": VALUES | {"rollout", "config", "channels", "data", "nn", "checkpoint"},
+    "initial": VALUES | {"rollout", "data"},
+    "forecast": VALUES | {"rollout", "config", "channels", "data", "nn", "checkpoint", "initial"},
     "analysis": OPERATORS | {"physics", "climatology"},
     "report": {"errors"},
 }

@@ -18,7 +18,8 @@ from gridvit.axes import find_axes
 from gridvit.config import DataConfig
 from gridvit.data.choices import open_chosen
 from gridvit.data.fields import Fields, load
-from gridvit.forecast import forecast_array, forecast_dataset
+from gridvit.forecast import forecast_dataset
+from gridvit.initial import forecast_array
 from gridvit.rollout import Persistence
 
 FILES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -13,6 +13,7 @@ from jaxtyping import Float, Shaped
 from gridvit.config import DataConfig
 from gridvit.data.choices import open_chosen
 from gridvit.data.layout import Layout, plain
+from gridvit.data.parameters import sample_parameters
 from gridvit.data.roles import Variable, index_weights, requested, static_fields, with_components
 from gridvit.data.standard import standardise
 from gridvit.data.stored import Stored, refuse_unusable
@@ -35,6 +36,8 @@ class Fields:
     attrs:     attributes of the file.
     statics:   fields that do not move.
     static_values: (K, *space) float32, NaN where missing; None without statics.
+    parameters: (S, P) float64, numbers of each sample's own; None without any.
+    parameter_names: of the P columns.
     """
 
     values: Float[np.ndarray, "sample time variable *space"] | Stored
@@ -46,6 +49,8 @@ class Fields:
     attrs: dict[str, Any]
     statics: tuple[Variable, ...] = ()
     static_values: Float[np.ndarray, "static *space"] | None = None
+    parameters: Float[np.ndarray, "sample parameter"] | None = None
+    parameter_names: tuple[str, ...] = ()
 
     @property
     def n_samples(self) -> int:
@@ -82,7 +87,8 @@ class Fields:
         if along == "time":
             return replace(self, values=self.values[:, part], times=self.times[part])
         if along == "sample":
-            return replace(self, values=self.values[part])
+            own = None if self.parameters is None else self.parameters[part]
+            return replace(self, values=self.values[part], parameters=own)
         raise InputError("an axis 'time' or 'sample'", repr(along), "choose one of them")
 
     @property
@@ -138,9 +144,10 @@ def stored(ds: xr.Dataset, data: DataConfig) -> Fields:
     values = Stored.of(ds, layout, {v.name: v.source for v in wanted}, means, times, stride)
     variables = with_components(described, data.vectors)
     statics, static_values = static_fields(ds, data, grid)
+    own = sample_parameters(ds, data.parameters, layout, values.shape[0]) if data.parameters else ((), None)
     return Fields(
         values, times[::stride], step.strided(stride), grid, variables, layout, plain(standard.attrs),
-        statics, static_values if statics else None,
+        statics, static_values if statics else None, own[1], own[0],
     )  # fmt: skip
 
 

@@ -17,10 +17,14 @@ PAIR = (0, 1)
 
 
 class Batch(NamedTuple):
-    """u(t + k dt) for each offset k, ``(B, F, V, *space)``, and t, ``(B,)`` seconds or PDE time units in float64."""
+    """u(t + k dt) for each offset k, ``(B, F, V, *space)``, and t, ``(B,)`` seconds or PDE time units in float64.
+
+    ``condition`` is ``(B, P)``, the parameters of each window's sample in float64; None where the data have none.
+    """
 
     frames: Float[Tensor, "batch frame variable *space"]
     time: Float[Tensor, "batch"]
+    condition: Float[Tensor, "batch parameter"] | None = None
 
 
 class Windows(Dataset[Batch]):
@@ -37,6 +41,7 @@ class Windows(Dataset[Batch]):
     def __init__(self, fields: Fields, offsets: Sequence[int] = PAIR) -> None:
         self.values = torch.from_numpy(fields.array)  # (S, T, V, *space)
         self.seconds = torch.from_numpy(fields.seconds)
+        self.parameters = None if fields.parameters is None else torch.from_numpy(fields.parameters)
         self.offsets = torch.tensor(offsets)
         self.index = torch.from_numpy(
             windows(fields, offsets[-1] - offsets[0])
@@ -51,7 +56,15 @@ class Windows(Dataset[Batch]):
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         sample, start = self.index[list(indices)].unbind(-1)
-        return Batch(self.values[sample[:, None], start[:, None] + self.offsets], self.seconds[start])
+        frames = self.values[sample[:, None], start[:, None] + self.offsets]
+        own = None if self.parameters is None else self.parameters[sample]
+        return Batch(frames, self.seconds[start], own)
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    """The windows of some batches in one."""
+    frames, times, own = zip(*parts, strict=True)
+    return Batch(torch.cat(frames), torch.cat(times), None if own[0] is None else torch.cat(own))
 
 
 def whole_batch(batch: Batch) -> Batch:

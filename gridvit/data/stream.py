@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from gridvit.data.fields import Fields
 from gridvit.data.rounds import Round, Rounds
-from gridvit.data.samples import Batch
+from gridvit.data.samples import Batch, joined
 from gridvit.data.sharing import batch_edges, share
 from gridvit.data.stored import Stored
 from gridvit.errors import InputError
@@ -59,6 +59,7 @@ class Stream:
             torch.from_numpy(fields.seconds),
             tuple(offsets),
         )
+        self.parameters = None if fields.parameters is None else torch.from_numpy(fields.parameters)
         span = offsets[-1] - offsets[0]
         batch = batch_size * len(offsets) * self.values.frame_bytes
         self.rounds = Rounds.of(self.values, span, buffer - BATCHES * batch)
@@ -92,7 +93,7 @@ class Stream:
                 parts.append(self._gathered(pool, *(each[chosen] for each in starts)))
                 if edges[batch + 1] > last:
                     break  # its other windows are in the next round
-                yield parts[0] if len(parts) == 1 else Batch(*map(torch.cat, zip(*parts, strict=True)))
+                yield parts[0] if len(parts) == 1 else joined(parts)
                 parts, batch = [], batch + 1
 
     def _order(self, held: Round) -> np.ndarray:
@@ -103,14 +104,15 @@ class Stream:
     def _seed(self) -> tuple[int, int]:
         return self.seed, int(self.epoch)
 
-    def _gathered(self, pool: Pool, places: np.ndarray, firsts: np.ndarray) -> Batch:
-        """Windows that begin at those places of the pool, and at those times."""
+    def _gathered(self, pool: Pool, places: np.ndarray, firsts: np.ndarray, samples: np.ndarray) -> Batch:
+        """Windows that begin at those places of the pool, and at those times of those samples."""
         steps = torch.tensor(self.offsets) - self.offsets[0]
         wanted = (torch.from_numpy(places)[:, None] + steps).flatten()
         frames = self.spare.take()[: len(wanted)]
         torch.index_select(pool.frames, 0, wanted, out=frames)
         starts = torch.from_numpy(firsts) - self.offsets[0]
-        return Batch(frames.unflatten(0, (len(starts), len(steps))), self.seconds[starts])
+        own = None if self.parameters is None else self.parameters[torch.from_numpy(samples)]
+        return Batch(frames.unflatten(0, (len(starts), len(steps))), self.seconds[starts], own)
 
     def _pools(self, begin: int, end: int) -> Iterator[tuple[Round, Pool]]:
         """The rounds that hold windows ``[begin, end)`` of the epoch's order, with their frames."""
@@ -206,13 +208,14 @@ class Pool:
                 block[:, :known] = before.block(lane)[:, -known:]
             self.values.read(piece.samples, slice(piece.first + known, piece.last), block[:, known:])
 
-    def starts(self, span: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where each window of the round begins, in the pool and in time."""
-        places, times = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+    def starts(self, span: int) -> tuple[np.ndarray, ...]:
+        """Where each window of the round begins, in the pool and in time, and of which sample it is."""
+        places, times, samples = ([np.empty(0, dtype=np.int64)] for _ in range(3))
         for base, piece in zip(self.bases, self.held.pieces, strict=False):
             if piece and piece.windows(span):
                 length = piece.last - piece.first
                 start = np.tile(np.arange(length - span), piece.size)
                 places.append(base + start + np.repeat(np.arange(piece.size), length - span) * length)
                 times.append(piece.first + start)
-        return np.concatenate(places), np.concatenate(times)
+                samples.append(np.repeat(np.arange(piece.samples.start, piece.samples.stop), length - span))
+        return tuple(map(np.concatenate, (places, times, samples)))

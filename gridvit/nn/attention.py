@@ -13,6 +13,7 @@ from gridvit.errors import InputError
 from gridvit.nn.bias import AreaWeighted, Bias, Fold
 from gridvit.nn.bias.base import EVERY, Rows
 from gridvit.nn.bias.precision import split
+from gridvit.nn.rotary import Rotary
 from gridvit.nn.window import Window
 
 Replace = Callable[
@@ -84,10 +85,17 @@ class Attention(nn.Module):
         window: the keys in reach of each query; all where absent.
         qk_norm: normalise queries and keys of each head (layer norm with a learned scale), which bounds the logits
             (Dehghani et al. 2023, arXiv:2302.05442).
+        rotary: makes what turns the content of queries and keys by their place, from its dimensions.
     """
 
     def __init__(
-        self, width: int, heads: int, bias: Bias, window: Window | None = None, qk_norm: bool = False
+        self,
+        width: int,
+        heads: int,
+        bias: Bias,
+        window: Window | None = None,
+        qk_norm: bool = False,
+        rotary: Callable[[int], Rotary] | None = None,
     ) -> None:
         super().__init__()
         if width % heads:
@@ -106,6 +114,7 @@ class Attention(nn.Module):
         self.value = nn.Linear(width, width)
         self.out = nn.Linear(width, width)
         self.norms = nn.ModuleList(nn.LayerNorm(self.content) for _ in range(2)) if qk_norm else None
+        self.rotary = rotary(self.content) if rotary else None
 
     def forward(
         self,
@@ -142,7 +151,9 @@ class Attention(nn.Module):
         """(B, N, 2 h c) -> 2 x (B, h, N, c)."""
         split = self.query_key(x).view(*x.shape[:2], 2, self.heads, self.content).permute(2, 0, 3, 1, 4)
         query, key = split.unbind(0)
-        return (query, key) if self.norms is None else (self.norms[0](query), self.norms[1](key))
+        if self.norms is not None:
+            query, key = self.norms[0](query), self.norms[1](key)
+        return (query, key) if self.rotary is None else (self.rotary(query), self.rotary(key))
 
     def _fold(self, share: Share) -> Fold | None:
         return self.bias.fold(share) if isinstance(self.bias, AreaWeighted) else self.bias.fold()

@@ -12,7 +12,11 @@ from gridvit.nn.vit import ViT
 
 @torch.no_grad()
 def attention_statistics(
-    network: ViT, x: Float[Tensor, "batch input *space"], bins: int = 20, block: int = 256
+    network: ViT,
+    x: Float[Tensor, "batch input *space"],
+    bins: int = 20,
+    block: int = 256,
+    condition: Float[Tensor, "batch condition"] | None = None,
 ) -> dict[str, Float[Tensor, "layer head *bin"]]:
     """Mean distance, effective area and radial lift of each head, in memory linear in the tokens.
 
@@ -27,6 +31,7 @@ def attention_statistics(
         x: normalised inputs of the network.
         bins: equal bins up to the largest distance.
         block: queries at a time.
+        condition: what the network is told beside the inputs.
 
     Returns:
         Of shape (layer, head), in float64; distances in ``grid.distance_units`` of the tokens.
@@ -36,7 +41,7 @@ def attention_statistics(
     areas = present_areas(network, x)
     sums: dict[int, list[Tensor]] = {}
     base = torch.zeros(bins, dtype=torch.float64, device=x.device)
-    for layer, rows, weights in network.attention_maps(x, block):
+    for layer, rows, weights in network.attention_maps(x, block, condition):
         inner = slice(max(rows.start - lead, 0), rows.stop - lead)
         placed = weights[:, :, max(lead - rows.start, 0) :, lead:].double()
         if inner.stop <= 0:

@@ -11,8 +11,12 @@ from gridvit.config import ModelConfig
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Replace
+from gridvit.nn.companion import carried
+from gridvit.nn.conditioning import normalised, refuse_one_lead, with_lead
 from gridvit.nn.features import count, features
-from gridvit.nn.position import rim
+from gridvit.nn.indices import with_means
+from gridvit.nn.moving import moved_step
+from gridvit.nn.position import rim, with_rim
 from gridvit.nn.vit import ViT
 from gridvit.rollout import Context
 
@@ -26,6 +30,9 @@ class ModelStep(nn.Module):
 
     Missing values (NaN) of a variable that has gaps are filled with ``mu``; the network is told where. Outside the
     domain of a variable (where training never had a value) the result is NaN, elsewhere it is a value.
+
+    Of ``channels.parameters`` the context holds the numbers of each state; the network is told them in units of their
+    spread, by ``parameter_statistics (2, P)``, mean and standard deviation over the training part.
 
     Args:
         config: of the network.
@@ -45,6 +52,7 @@ class ModelStep(nn.Module):
     increment_std: Tensor
     presence: Tensor
     static: Tensor
+    parameter_statistics: Tensor
 
     def __init__(
         self,
@@ -71,6 +79,9 @@ class ModelStep(nn.Module):
         self.register_buffer("presence", everywhere if presence is None else presence.detach().float())
         none = torch.zeros(0, *grid.shape)
         self.register_buffer("static", none if static is None else static.detach().float())
+        if channels.parameters:
+            standard = torch.tensor([[0.0], [1.0]]).repeat(1, len(channels.parameters))
+            self.register_buffer("parameter_statistics", standard)
         self._place(grid)
         self.network = self._network(config, grid)
 
@@ -89,13 +100,26 @@ class ModelStep(nn.Module):
         self.complete = self.given is None and not self.gappy and not any(gaps[:targets])
         self.indices = [n for n, name in enumerate(channels.targets) if name in channels.index]
 
+    def on(self, grid: Grid) -> ModelStep:
+        """The same step on another grid, its statistics as they are; see ``ViT.on``.
+
+        Raises:
+            InputError: gaps, static fields or a given boundary, which are of the model's own cells; what ``ViT.on``
+                refuses.
+        """
+        return moved_step(self, grid)
+
     def _network(self, config: ModelConfig, grid: Grid) -> ViT:
         state = len(self.seen)
         masks = slice(state, 2 * state) if len(self.gappy) == state else None
         known = 2 * (len(self.forcings) + len(self.gappy_forcings))
         rim = len(self.channels.prognostic) if self.given is not None else 0
         inputs = state + len(self.gappy) + known + rim + len(self.static) + count(config.features)
-        return ViT(config, grid, inputs, len(self.channels.leads) * len(self.channels.targets), masks)
+        channels, told = self.channels, len(self.channels.parameters)
+        if config.leads == "condition":
+            refuse_one_lead(channels.leads)
+            return ViT(config, grid, inputs, len(channels.targets), masks, told + 1)
+        return ViT(config, grid, inputs, len(channels.leads) * len(channels.targets), masks, told)
 
     @property
     def grid(self) -> Grid:
@@ -180,19 +204,26 @@ class ModelStep(nn.Module):
         names = self.network.config.features
         return features(names, self.grid, context.time, self.dt, self.calendar)
 
+    def condition(self, context: Context | None = None) -> Float[Tensor, "batch parameter"] | None:
+        """What the network is told of each state, of order one; none where it has no parameters."""
+        names = self.channels.parameters
+        return normalised(names, self.parameter_statistics, context) if names else None
+
     def outputs(
-        self, inputs: Float[Tensor, "batch input *space"], attention: Replace | None = None
+        self,
+        inputs: Float[Tensor, "batch input *space"],
+        attention: Replace | None = None,
+        condition: Float[Tensor, "batch parameter"] | None = None,
+        leads: slice = slice(None),
     ) -> Float[Tensor, "batch lead target *space"]:
         """f(x), of order one; an index is the area mean of its output, everywhere."""
-        f = self.network(inputs, attention)
-        f = f.unflatten(1, (len(self.channels.leads), len(self.channels.targets)))
-        if not self.indices:
-            return f
-        weights = torch.as_tensor(self.grid.areas / self.grid.areas.sum(), dtype=f.dtype, device=f.device)
-        means = (f * weights).flatten(3).sum(-1).reshape(*f.shape[:3], *[1] * self.grid.ndim)
-        one = torch.zeros(f.shape[2], dtype=torch.bool, device=f.device)
-        one[self.indices] = True
-        return torch.where(one.reshape(-1, *[1] * self.grid.ndim), means, f)
+        if self.network.config.leads == "condition":
+            told = [with_lead(condition, lead, inputs) for lead in self.channels.relative_leads[leads]]
+            f = torch.stack([self.network(inputs, attention, each) for each in told], 1)
+        else:
+            f = self.network(inputs, attention, condition)
+            f = f.unflatten(1, (-1, len(self.channels.targets)))[:, leads]
+        return with_means(f, self.indices, self.grid) if self.indices else f
 
     def base(self, state: Float[Tensor, "batch variable *space"]) -> Float[Tensor, "batch target *space"]:
         """What the outputs are added to: u, filled with mu where it is missing, and mu of y."""
@@ -210,24 +241,18 @@ class ModelStep(nn.Module):
         state: Float[Tensor, "batch variable *space"],
         context: Context | None = None,
         attention: Replace | None = None,
+        leads: slice = slice(None),
     ) -> Float[Tensor, "batch lead target *space"]:
-        """u and y at every lead, each straight from the state."""
-        f = self.outputs(self.inputs(state, context), attention)
-        after = self.base(state)[:, None] + self.scale * f
+        """u and y at every lead, or some of them, each straight from the state."""
+        f = self.outputs(self.inputs(state, context), attention, self.condition(context), leads)
+        after = self.base(state)[:, None] + self.scale[leads] * f
         if self.complete:
             return after
-        targets, moving = len(self.channels.targets), len(self.channels.prognostic)
-        after = torch.where(self.domain[:targets], after, torch.nan)
+        after = torch.where(self.domain[: len(self.channels.targets)], after, torch.nan)
         if self.given is None:
             return after
-        rim = self.given.to(after.device) & (torch.arange(targets, device=after.device) < moving).reshape(
-            -1, *[1] * self.grid.ndim
-        )
-        known = nn.functional.pad(
-            self._both_ends(context)[:, 1, len(self.forcings) :].to(after),
-            (0, 0) * self.grid.ndim + (0, targets - moving),
-        )
-        return torch.where(rim & ~torch.isnan(known[:, None]), known[:, None], after)
+        known = self._both_ends(context)[:, 1, len(self.forcings) :].to(after)
+        return with_rim(after, known, self.given.to(after.device))
 
     def forward(
         self,
@@ -236,19 +261,10 @@ class ModelStep(nn.Module):
         attention: Replace | None = None,
     ) -> Float[Tensor, "batch variable *space"]:
         """One step of a physical state; ``attention`` sees and may replace the weights of every layer."""
-        after = self.predict(state, context, attention)[:, 0]
+        after = self.predict(state, context, attention, slice(1))[:, 0]
         if len(self.channels.targets) == len(self.variables):
             return after
-        return torch.cat([after, self._carried(state)], 1)
-
-    def _carried(self, state: Tensor) -> Tensor:
-        """Predictors as they are, the present in the place of the frame before it, and so on."""
-        channels = self.channels
-        now, per_frame = len(channels.now), len(channels.inputs)
-        held = [state[:, len(channels.targets) : now]]
-        if channels.history > 1:
-            held += [state[:, channels.input_places], state[:, now : len(channels.state) - per_frame]]
-        return torch.cat(held, 1)
+        return torch.cat([after, carried(state, self.channels)], 1)
 
     @torch.no_grad()
     def token_share(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -15,7 +16,10 @@ from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
 from gridvit.nn.bias.precision import check_precision
-from gridvit.nn.position import bounded_features
+from gridvit.nn.conditioning import UNTOLD, Branches, Conditioner, gated, scaled
+from gridvit.nn.moving import carried, refuse_unmovable
+from gridvit.nn.position import position_features
+from gridvit.nn.rotary import Rotary
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
 
@@ -39,12 +43,18 @@ class Block(nn.Module):
     a small start (LayerScale, Touvron et al. 2021, arXiv:2103.17239).
     """
 
-    def __init__(self, config: ModelConfig, bias: Bias, window: Window | None = None) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        bias: Bias,
+        window: Window | None = None,
+        rotary: Callable[[int], Rotary] | None = None,
+    ) -> None:
         super().__init__()
         width, hidden = config.width, config.mlp_ratio * config.width
         self.post = config.norm == "post"
         self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(width, config.heads, bias, window, config.qk_norm)
+        self.attention = Attention(width, config.heads, bias, window, config.qk_norm, rotary)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.gain_1, self.gain_2 = (
             Gain(width, config.layer_scale) if config.layer_scale else nn.Identity() for _ in range(2)
@@ -56,17 +66,21 @@ class Block(nn.Module):
         layer: int = 0,
         replace: Replace | None = None,
         share: Float[Tensor, "batch placed"] | None = None,
+        told: Branches = UNTOLD,
     ) -> Float[Tensor, "batch token width"]:
-        """Tokens of the same shape."""
-        x = x + self.gain_1(self.attention(self.attended(x), layer, replace, share))
+        """Tokens of the same shape; ``told`` is what the two branches are conditioned on."""
+        mixed = self.attention(self.attended(x, told), layer, replace, share)
+        x = x + gated(self.gain_1(mixed), told[0])
         if self.post:
             x = self.norm_1(x)
-            return self.norm_2(x + self.gain_2(self.mlp(x)))
-        return x + self.gain_2(self.mlp(self.norm_2(x)))
+            return self.norm_2(x + gated(self.gain_2(self.mlp(scaled(x, told[1]))), told[1]))
+        return x + gated(self.gain_2(self.mlp(scaled(self.norm_2(x), told[1]))), told[1])
 
-    def attended(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
+    def attended(
+        self, x: Float[Tensor, "batch token width"], told: Branches = UNTOLD
+    ) -> Float[Tensor, "batch token width"]:
         """What attention is given."""
-        return x if self.post else self.norm_1(x)
+        return scaled(x if self.post else self.norm_1(x), told[0])
 
 
 class ViT(nn.Module):
@@ -76,34 +90,49 @@ class ViT(nn.Module):
     be predicted. ``masks`` says which inputs are 1 where a variable has a value and 0 where it is filled, if each
     variable has one; a token without any value is no key then. Decoder and skip start at zero, so an untrained network
     is persistence. The skip is linear and stays within a patch: it carries amplitudes past the norms, which keep only
-    directions. Reference: Dosovitskiy et al. (2021), arXiv:2010.11929.
+    directions. ``conditions`` is how many numbers, such as coefficients of the equation, it is told of each state; see
+    ``Conditioner``. Positions along the axes are measured by the bounds of ``extent``, the grid's where absent.
+    Reference: Dosovitskiy et al. (2021), arXiv:2010.11929.
 
     Raises:
-        InputError: a patch that does not fit the grid, heads too narrow for the bias, features off the sphere.
+        InputError: a patch that does not fit the grid, heads too narrow for the bias, features or harmonics off
+            the sphere.
     """
 
     positions: Tensor
     registers: Tensor | None
+    table: Tensor | None
 
     def __init__(
-        self, config: ModelConfig, grid: Grid, inputs: int, outputs: int, masks: slice | None = None
+        self,
+        config: ModelConfig,
+        grid: Grid,
+        inputs: int,
+        outputs: int,
+        masks: slice | None = None,
+        conditions: int = 0,
+        extent: Grid | None = None,
     ) -> None:
         super().__init__()
         if config.features and not grid.is_sphere:
             raise InputError(
                 "latitude and longitude for model.features", "a plane", "leave model.features out"
             )
-        self.config, self.grid, self.outputs, self.masks = config, grid, outputs, masks
+        self.config, self.grid, self.inputs, self.outputs, self.masks = config, grid, inputs, outputs, masks
         self.patches = Patches(grid, config.patch)
         cells = self.patches.cells
         self.embed = nn.Linear(inputs * cells, config.width)
-        positions = bounded_features(self.patches.tokens)
+        tokens = self.patches.tokens
+        self.extent = extent or tokens
+        positions = position_features(config.position, tokens, self.extent)
         self.register_buffer("positions", positions)
-        placed = config.position == "bounded" and positions.shape[1] > 0
+        placed = positions.shape[1] > 0
         self.place = nn.Linear(positions.shape[1], config.width, bias=False) if placed else None
-        biases = make_biases(config, self.patches.tokens, masks is not None)
-        window = Window(self.patches.tokens, config.window, config.registers) if config.window else None
-        self.blocks = nn.ModuleList(Block(config, bias, window) for bias in biases)
+        biases = make_biases(config, tokens, masks is not None)
+        window = Window(tokens, config.window, config.registers) if config.window else None
+        turned = partial(Rotary, tokens, registers=config.registers, extent=self.extent)
+        rotary = turned if config.position == "rope" else None
+        self.blocks = nn.ModuleList(Block(config, bias, window, rotary) for bias in biases)
         self.norm = nn.LayerNorm(config.width)
         self.decode = nn.Linear(config.width, outputs * cells)
         self.skip = nn.Linear(inputs * cells, outputs * cells, bias=False)
@@ -113,6 +142,10 @@ class ViT(nn.Module):
             nn.Parameter(0.02 * torch.randn(config.registers, config.width)) if config.registers else None
         )
         self.register_parameter("registers", registers)
+        learned = config.position == "learned"
+        table = nn.Parameter(0.02 * torch.randn(tokens.size, config.width)) if learned else None
+        self.register_parameter("table", table)
+        self.conditioner = Conditioner(conditions, config.width, config.depth) if conditions else None
 
     def share(self, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "batch token"] | None:
         """Part of each token's area that has a value of some variable; none where that is always all of it."""
@@ -128,39 +161,74 @@ class ViT(nn.Module):
         return list(self.blocks)  # type: ignore[arg-type]
 
     def forward(
-        self, x: Float[Tensor, "batch input *space"], attention: Replace | None = None
+        self,
+        x: Float[Tensor, "batch input *space"],
+        attention: Replace | None = None,
+        condition: Float[Tensor, "batch condition"] | None = None,
     ) -> Float[Tensor, "batch out *space"]:
-        """Increments; ``attention(layer, weights) -> weights`` sees, and may replace, every layer's weights."""
+        """Increments; ``attention(layer, weights) -> weights`` sees, and may replace, every layer's weights.
+
+        ``condition`` is of order one; a network without conditions ignores it.
+        """
         patches = self.patches.tokenise(x)
-        h, share = self._placed(patches), self.share(x)
+        h, share, told = self._placed(patches), self.share(x), self._told(condition)
         for layer, block in enumerate(self._layers):
             if self.config.checkpointing and torch.is_grad_enabled():
-                h = checkpoint(block, h, layer, attention, share, use_reentrant=False)
+                h = checkpoint(block, h, layer, attention, share, told[layer], use_reentrant=False)
             else:
-                h = block(h, layer, attention, share)
+                h = block(h, layer, attention, share, told[layer])
         h = h[:, self.config.registers :]
         return self.patches.assemble(self.decode(self.norm(h)) + self.skip(patches), self.outputs)
+
+    def _told(self, condition: Tensor | None) -> list[Branches]:
+        """What each block is told."""
+        return [UNTOLD] * len(self.blocks) if self.conditioner is None else self.conditioner(condition)
 
     def _placed(self, patches: Tensor) -> Float[Tensor, "batch token width"]:
         """Tokens that know where they are, after the registers."""
         h = self.embed(patches)
         if self.place is not None:
             h = h + self.place(self.positions)
+        if self.table is not None:
+            h = h + self.table
         return h if self.registers is None else torch.cat([self.registers.expand(len(h), -1, -1), h], 1)
+
+    def on(self, grid: Grid) -> ViT:
+        """The same network on another grid: weights and the biases' physical lengths stay, the geometry is new.
+
+        Its patches have as many cells as before. With patches of one cell and position by distance alone it is the
+        same integral operator, summed over other points; what larger patches do inside themselves goes by cells.
+        A learned position is interpolated.
+
+        Raises:
+            InputError: registers, another metric or period, a patch that does not fit, cells beyond those that
+                a position along the axes was learned for.
+        """
+        refuse_unmovable(self, grid)
+        with torch.random.fork_rng(devices=[]):
+            conditions = 0 if self.conditioner is None else self.conditioner.conditions
+            sizes = self.inputs, self.outputs, self.masks, conditions
+            other = ViT(self.config, grid, *sizes, extent=self.extent)
+        other.to(self.skip.weight)
+        other.load_state_dict(carried(self, other))
+        return other.train(self.training)
 
     @torch.no_grad()
     def attention_maps(
-        self, x: Float[Tensor, "batch input *space"], block: int = 256
+        self,
+        x: Float[Tensor, "batch input *space"],
+        block: int = 256,
+        condition: Float[Tensor, "batch condition"] | None = None,
     ) -> Iterator[tuple[int, slice, Float[Tensor, "batch head query key"]]]:
         """(layer, queries, weights) of ``block`` queries at a time, so that all pairs are never in memory together.
 
         Rows sum to one; registers come first, among queries and keys.
         """
-        h, share = self._placed(self.patches.tokenise(x)), self.share(x)
+        h, share, told = self._placed(self.patches.tokenise(x)), self.share(x), self._told(condition)
         for layer, each in enumerate(self._layers):
-            for rows, weights in each.attention.weights(each.attended(h), share, block):
+            for rows, weights in each.attention.weights(each.attended(h, told[layer]), share, block):
                 yield layer, rows, weights
-            h = each(h, layer, None, share)
+            h = each(h, layer, None, share, told[layer])
 
     def check_precision(self, dtype: torch.dtype) -> None:
         """Refuse half precision where the tokens are too near each other for the folded bias; see ``logit_error``."""

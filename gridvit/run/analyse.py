@@ -88,7 +88,8 @@ def some_states(step: ModelStep, fields: Fields, count: int) -> tuple[torch.Tens
     frames = torch.tensor(fields.array[sample, time + np.arange(history)])
     seconds = torch.tensor(fields.seconds[time[:, 0] + history - 1])
     ends = torch.tensor(fields.array[sample, time + history - 1 + np.array([0, pace])])
-    return step.state_of(frames), Context(seconds, step.known_of(ends))
+    own = None if fields.parameters is None else torch.tensor(fields.parameters[sample[:, 0]])
+    return step.state_of(frames), Context(seconds, step.known_of(ends), own)
 
 
 def inside(latitudes: tuple[float, ...], grid: Grid) -> list[float]:

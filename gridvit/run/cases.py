@@ -60,6 +60,12 @@ class Cases:
         ends = self.start[part, None] + self.channels.pace * np.arange(self.leads[-1] + 1)
         return self.fields.array[self.index[part, :1], ends][:, :, self.channels.known_places]
 
+    @property
+    def condition(self) -> Float[np.ndarray, "case parameter"] | None:
+        """The parameters of each case's sample; None where the data have none."""
+        own = self.fields.parameters
+        return None if own is None else own[self.index[:, 0]]
+
     @cached_property
     def truth(self) -> Float[np.ndarray, "case lead variable *space"]:
         """What is predicted, at t + n dt, n in leads."""

@@ -23,9 +23,10 @@ from gridvit.data.loading import GIB, in_memory, within
 from gridvit.data.measure import Measured
 from gridvit.data.simulate import exact_step, generating_step
 from gridvit.data.windows import partition
-from gridvit.forecast import CHUNK, Forecaster, Known, forecast_array
+from gridvit.forecast import Forecaster
+from gridvit.initial import CHUNK, Known, forecast_array, told
 from gridvit.nn.step import ModelStep
-from gridvit.rollout import Context, Step
+from gridvit.rollout import Step
 from gridvit.run.cases import Cases, scored_leads
 from gridvit.run.folder import STATISTICS, RunFolder
 
@@ -111,7 +112,7 @@ def stepped(
     step: Step, states: np.ndarray, cases: Cases, known: Known | None = None
 ) -> Float[np.ndarray, "case lead variable *space"]:
     """The leads of forecasts that go on step after step."""
-    whole = forecast_array(step, states, cases.seconds, cases.leads[-1], known)
+    whole = forecast_array(step, states, cases.seconds, cases.leads[-1], known, cases.condition)
     return whole[:, np.array(cases.leads) - 1]
 
 
@@ -133,8 +134,9 @@ def direct(
     kept = [n for n, lead in enumerate(reached) if lead in (leads or reached)]
     places = [cases.leads.index(reached[n]) for n in kept]
     for states, part in _portions(step, cases):
-        known = torch.from_numpy(cases.known(part)) if step.channels.known_places else None
-        context = Context(torch.from_numpy(cases.seconds[part]), known)
+        context = told(
+            cases.seconds, cases.known if step.channels.known_places else None, cases.condition, part
+        )
         with torch.no_grad():
             found[part, places] = step.predict(torch.from_numpy(states), context)[:, kept]
     return found

@@ -84,7 +84,7 @@ class NextStep(L.LightningModule):
         step, frames = self.step, batch.frames
         history = step.channels.history
         state, following = step.state_of(frames), frames[:, history:, : len(step.channels.targets)]
-        context = Context(batch.time, step.known_of(frames[:, history - 1 :]))
+        context = Context(batch.time, step.known_of(frames[:, history - 1 :]), batch.condition)
         inputs, target = step.inputs(state, context), (following - step.base(state)[:, None]) / step.scale
         unit = None if step.complete else self.unit(state)
         if unit is not None:
@@ -93,7 +93,7 @@ class NextStep(L.LightningModule):
             axes = [axis - step.grid.ndim for axis in self.shift_axes]
             inputs, target = torch.roll(inputs, shifts, axes), torch.roll(target, shifts, axes)
             unit = unit if unit is None else torch.roll(unit, shifts, axes)
-        found = step.outputs(inputs)
+        found = step.outputs(inputs, condition=step.condition(context))
         if unit is not None:
             return present_error((found * unit).flatten(1, 2), (target * unit).flatten(1, 2), self.weights)
         return ((found - target).square() * self.weights).mean()

@@ -24,6 +24,7 @@ from gridvit.data.blocks import blocks
 from gridvit.data.fields import Fields
 from gridvit.data.measure import Measured, remeasured
 from gridvit.data.normalise import refuse_new_gaps
+from gridvit.data.parameters import mean_and_std
 from gridvit.data.windows import partition
 from gridvit.errors import InputError
 from gridvit.grid import Grid
@@ -73,7 +74,10 @@ def plan(config: RunConfig, fields: Fields, known: Measured | None = None) -> Pl
         for _, values in blocks(part.values):
             refuse_new_gaps(values, fields.names, statistics.presence)
     static = None if fields.static_values is None else standard_static(fields.static_values, fields.grid)
-    return Plan(config, parts, build(description, statistics, static), description, measured)
+    own, numbers = parts["train"].parameters, None
+    if own is not None:
+        numbers = torch.from_numpy(mean_and_std(fields.parameter_names, own))
+    return Plan(config, parts, build(description, statistics, static, numbers), description, measured)
 
 
 def standard_static(

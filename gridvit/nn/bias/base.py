@@ -22,6 +22,8 @@ class Bias(nn.Module, ABC):
     """A family of biases: ``dims`` extra dimensions of queries and keys, the explicit bias, and its curve."""
 
     dims: int = 0
+    kept: tuple[str, ...] = ("lengths", "scale", "spacing")
+    """Buffers in physical units: on another grid the same parameters then mean the same bias at the same distance."""
 
     def fold(self) -> Fold | None:
         """Features of queries and of keys whose product is the bias, up to a function of the query; none if none."""
