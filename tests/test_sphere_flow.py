@@ -117,7 +117,9 @@ def test_the_wave_of_case_6_keeps_mass_energy_and_its_symmetry() -> None:
     assert float((found - start)[0, 2].abs().max()) > 50
     phase = [transform.analyse(h[:, 2:])[0, 0, 4, 4].angle() for h in (start, found)]
     moved = phase[1] - phase[0]
-    assert float(-moved) / 4 > 0  # to the east
+    # To the east at some 12 degrees a day, as Haurwitz says; the divergence slows it by some per cent.
+    haurwitz = (R * (3 + R) * w - 2 * OMEGA) / ((1 + R) * (2 + R)) * DAY
+    assert 0.88 < float(-moved) / 4 / haurwitz < 1
 
 
 def test_without_gravity_waves_shallow_water_is_barotropic_vorticity() -> None:

@@ -85,12 +85,15 @@ class Burgers(Semilinear):
         """speed / h summed over the axes."""
         return float(np.sum(abs(speed) / plane_spacing(grid)))
 
-    def stable_step(self, grid: Grid, speed: float | int = 1.0) -> float:
+    def stable_step(self, grid: Grid, speed: float | int = 1.0, accuracy: Accuracy = 2) -> float:
         """dt = 1 / (sum_i speed / h_i + 2 nu / h_i^2) where |u| is at most ``speed``.
 
         Within it forward Euler with the Engquist-Osher flux makes no new extremum, and neither does any
-        strong-stability-preserving method of ``gridvit.physics.solve``.
+        strong-stability-preserving method of ``gridvit.physics.solve``. For other ``accuracy`` than two
+        ``Semilinear.stable_step``.
         """
+        if accuracy != 2:
+            return super().stable_step(grid, speed, accuracy)
         ones = np.ones(grid.ndim)
         return crossing_time(abs(speed) * ones, self.viscosity * ones, plane_spacing(grid))
 

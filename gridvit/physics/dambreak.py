@@ -11,13 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gridvit.errors import InputError
 from gridvit.grid import Grid
-from gridvit.physics.apply import Boundary, Normal, Tendency, conditions, padder
+from gridvit.physics.apply import Boundary, Normal, Tendency, padder
 from gridvit.physics.constant import Accuracy
 from gridvit.physics.good import Good, at_rest
 from gridvit.physics.operators import choose, plane_spacing
-from gridvit.physics.pattern import check_coefficients, check_dimensions, check_variables
+from gridvit.physics.pattern import check_coefficients, check_dimensions, check_variables, check_walls
 
 DRY = 1e-6
 """Depth below which a velocity is no longer momentum over depth, but tends to zero with the depth."""
@@ -100,7 +99,7 @@ class DamBreak:
                 the call, a state without the equation's variables.
         """
         check_dimensions(self, grid.ndim, (1, 2))
-        _refuse_depths(boundary, grid)
+        check_walls(boundary, grid, ("wall", "open"), "water")
         spacing, normal = plane_spacing(grid).tolist(), self.normal(grid.ndim)
         pad = padder(grid, (2,) * grid.ndim, boundary, normal)
 
@@ -115,7 +114,7 @@ class DamBreak:
 
         return tendency
 
-    def stable_step(self, grid: Grid, speed: float | int = 1.0) -> float:
+    def stable_step(self, grid: Grid, speed: float | int = 1.0, accuracy: Accuracy = 2) -> float:
         """dt = 1 / (2 sum_i speed / h_i) where |u| + sqrt(g h) is at most ``speed``.
 
         Within it forward Euler keeps depths positive, and so do "heun" and "ssprk3".
@@ -179,11 +178,3 @@ def _along(water: Tensor, axis: int) -> Tensor:
     """Ghost cells along one axis only."""
     other = [slice(None) if i == axis else slice(2, -2) for i in range(water.ndim - 2)]
     return water[(slice(None), slice(None), *other)]
-
-
-def _refuse_depths(boundary: Boundary, grid: Grid) -> None:
-    for axis, condition in enumerate(conditions(boundary, grid)):
-        if not grid.periodic[axis] and condition not in ("wall", "open"):
-            raise InputError(
-                'the boundary "wall" or "open" for water', f"'{condition}'", "choose one of them"
-            )

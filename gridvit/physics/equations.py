@@ -120,13 +120,16 @@ class LinearEquation(Semilinear):
         k = theta / spacing
         return np.exp(-dt * (1j * (k @ velocity) + np.einsum("...i,ij,...j->...", k, tensor, k)))
 
-    def stable_step(self, grid: Grid, speed: float | int = 1.0) -> float:
+    def stable_step(self, grid: Grid, speed: float | int = 1.0, accuracy: Accuracy = 2) -> float:
         """dt = 1 / (sum_i |a_i|/h_i + 2 D_ii/h_i^2); inf where nothing moves.
 
         Within it SSPRK3 and RK4 are stable with central differences of order two, and forward Euler with
-        upwind differences and no cross diffusion makes no new extremum. The sharp limits of the named schemes
-        are those of ``gridvit.physics.stability.stable_step``.
+        upwind differences and no cross diffusion makes no new extremum. For other ``accuracy``
+        ``Semilinear.stable_step``. The sharp limits of the named schemes are those of
+        ``gridvit.physics.stability.stable_step``.
         """
+        if accuracy != 2:
+            return super().stable_step(grid, speed, accuracy)
         velocity, tensor = self.coefficients(grid.ndim)
         return crossing_time(np.abs(velocity), np.diagonal(tensor), plane_spacing(grid))
 

@@ -67,13 +67,21 @@ def crossing_time(
 
 def plain(value: Any) -> Any:
     """Numbers as floats in nested tuples, so that equations compare and hash by value."""
-    nested = isinstance(value, list | tuple | np.ndarray) and np.shape(value) != ()
-    return tuple(plain(entry) for entry in value) if nested else float(value)
+    nested = isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+    return tuple(plain(entry) for entry in value) if nested else number(value, "each coefficient")
+
+
+def number(value: Any, what: str) -> float:
+    """A float, or a refusal of words, lists and nothing."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"a number for {what}", repr(value), "give one number") from None
 
 
 def velocity_vector(velocity: Vector, ndim: int) -> Float[np.ndarray, "d"]:
     """Velocity (d,) in the grid's axis order, or a refusal."""
-    vector = np.atleast_1d(np.asarray(velocity, dtype=np.float64))
+    vector = np.atleast_1d(_array(velocity))
     if vector.shape != (ndim,) or not np.isfinite(vector).all():
         raise InputError(
             f"a finite velocity with {ndim} components, one for each axis of the grid",
@@ -85,7 +93,7 @@ def velocity_vector(velocity: Vector, ndim: int) -> Float[np.ndarray, "d"]:
 
 def diffusivity_tensor(diffusivity: Matrix, ndim: int) -> Float[np.ndarray, "d d"]:
     """Diffusivity (d, d), symmetric and not negative, in the grid's axis order, or a refusal."""
-    given = np.asarray(diffusivity, dtype=np.float64)
+    given = _array(diffusivity)
     tensor = np.diag(np.broadcast_to(given, ndim)) if given.shape in ((), (ndim,)) else given
     if tensor.shape != (ndim, ndim) or not _is_positive(tensor):
         raise InputError(
@@ -98,10 +106,18 @@ def diffusivity_tensor(diffusivity: Matrix, ndim: int) -> Float[np.ndarray, "d d
 
 def choose(table: Mapping[str, Entry], name: str, kinds: str) -> Entry:
     """``table[name]``, or a refusal that names the nearest entry."""
-    if name not in table:
-        near = difflib.get_close_matches(name, table, n=1, cutoff=0.0)[0]
+    if not isinstance(name, str) or name not in table:
+        near = difflib.get_close_matches(str(name), table, n=1, cutoff=0.0)[0]
         raise InputError(f"one of the {kinds} {', '.join(table)}", repr(name), f"use {near!r}")
     return table[name]
+
+
+def _array(values: Any) -> np.ndarray:
+    """Numbers as an array; rows of different lengths as nan, which no check lets pass."""
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except ValueError:
+        return np.array(np.nan)
 
 
 def _is_positive(tensor: Float[np.ndarray, "d d"]) -> bool:

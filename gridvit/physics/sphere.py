@@ -64,7 +64,7 @@ class Spherical(ABC):
 
         return checked
 
-    def stable_step(self, grid: Grid, speed: float | int = 100.0) -> float:
+    def stable_step(self, grid: Grid, speed: float | int = 100.0, accuracy: Any = 2) -> float:
         """dt = 1.7 / max |lambda| in winds of at most ``speed``, for SSPRK3 and RK4; inf where nothing moves."""
         rate = self.rate(np.sqrt(-Harmonics(grid).eigenvalues[-1]), speed)
         return REACH / rate if rate else float("inf")

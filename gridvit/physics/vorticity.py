@@ -17,7 +17,7 @@ from gridvit.physics.derivatives import Derivatives
 from gridvit.physics.dispersive import advection_rate
 from gridvit.physics.fourier import Waves, mixer
 from gridvit.physics.good import Good
-from gridvit.physics.pattern import Semilinear, check_coefficients, check_dimensions
+from gridvit.physics.pattern import Semilinear, check_coefficients, check_dimensions, check_walls
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Vorticity(Semilinear):
     x is the last axis, y the first. The force A sin(K y) along x, K = 2 pi ``wavenumber`` / L_y, gives
     f = -A K cos(K y) (Kolmogorov's flow; at rest w = f / (nu K^2 + mu)). J is Arakawa's: without nu, mu and f the
     sums of w, w^2 and psi w stay what they are. psi comes from the same differences, in Fourier space; its mean and
-    w's are of no effect. Walls: "dirichlet" is free slip (psi = w = 0).
+    w's are of no effect. Walls are "dirichlet", free slip (psi = w = 0), between which the sums of w^2 and psi w stay.
 
     Good values: |w| near 1 to 10 on a side of 2 pi with nu = 1e-3 and 64 to 256 cells, a step below h / (2 |u|) by
     "rk4" or "etdrk4"; forced: A = 1, wavenumber 4, mu = 0.1. Cells wider than sqrt(nu / |w|) miss the dissipation:
@@ -40,7 +40,7 @@ class Vorticity(Semilinear):
         wavenumber: waves of the force along y.
 
     Raises:
-        InputError: a negative viscosity or drag; at the call, a grid without two axes.
+        InputError: a negative viscosity or drag; at the call, a grid without two axes or another wall.
 
     Reference: A. Arakawa, J. Comput. Phys. 1 (1966) 119-143, doi:10.1016/0021-9991(66)90015-5.
     """
@@ -71,8 +71,13 @@ class Vorticity(Semilinear):
         return Operator.diagonal({**laplacian(2, self.viscosity), (0, 0): -self.drag})
 
     def nonlinear(self, grid: Grid, accuracy: Accuracy = 2, boundary: Boundary = "open") -> Tendency:
-        """f - J(psi, w)."""
+        """f - J(psi, w).
+
+        Raises:
+            InputError: a wall that the flow would go through, or along which vorticity has no image.
+        """
         invert = streamfunction(grid, accuracy, boundary)
+        check_walls(boundary, grid, ("dirichlet",), "vorticity, which is free slip")
         gradient = Derivatives.gradient(grid, accuracy, boundary, levels=2)
         force = torch.from_numpy(self.force(grid))
         return lambda w: force.to(w) - jacobian(gradient, invert(w), w)
