@@ -25,6 +25,7 @@ from gridvit.physics.pattern import Semilinear, check_variables
 Matrices = Complex[np.ndarray, "*modes variable variable"]
 Advance = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
 """(dt N of the waves, U(t)) -> U(t + dt)."""
+MATRICES = 2**11  # exponentials at once: each takes some twenty times its own memory on the way
 
 
 def phi_functions(z: Matrices, count: int) -> list[np.ndarray]:
@@ -37,12 +38,18 @@ def phi_functions(z: Matrices, count: int) -> list[np.ndarray]:
     Softw. 24 (1998) 130-156, doi:10.1145/285861.285868.
     """
     n = z.shape[-1]
-    blocks = np.zeros((*z.shape[:-2], (count + 1) * n, (count + 1) * n), dtype=np.complex128)
-    blocks[..., :n, :n] = z
-    for j in range(count):
-        blocks[..., j * n : (j + 1) * n, (j + 1) * n : (j + 2) * n] = np.eye(n)
-    exponential = torch.linalg.matrix_exp(torch.from_numpy(blocks)).numpy()
-    return [exponential[..., :n, j * n : (j + 1) * n] for j in range(count + 1)]
+    found = np.empty((count + 1, *z.shape), dtype=np.complex128)
+    flat, each = z.reshape(-1, n, n), found.reshape(count + 1, -1, n, n)
+    for start in range(0, len(flat), MATRICES):
+        part = flat[start : start + MATRICES]
+        blocks = np.zeros((len(part), (count + 1) * n, (count + 1) * n), dtype=np.complex128)
+        blocks[:, :n, :n] = part
+        for j in range(count):
+            blocks[:, j * n : (j + 1) * n, (j + 1) * n : (j + 2) * n] = np.eye(n)
+        first = torch.linalg.matrix_exp(torch.from_numpy(blocks)).numpy()[:, :n]
+        for j in range(count + 1):
+            each[j, start : start + MATRICES] = first[:, :, j * n : (j + 1) * n]
+    return list(found)
 
 
 def etdrk4(z: Matrices) -> Advance:
