@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from gridvit.config import SimulateConfig
 from gridvit.data.fields import load
 from gridvit.data.simulate import generating_step, prepared, simulate
 from gridvit.errors import InputError
-from gridvit.physics import EQUATIONS, METHODS, Semilinear, equation_from
+from gridvit.physics import EQUATIONS, METHODS, Semilinear, equation_from, good_of
 
 
 @pytest.mark.parametrize("name", EQUATIONS)
@@ -27,10 +28,10 @@ def test_a_name_gives_a_usable_file(name: str, tmp_path: Path, capsys: pytest.Ca
         assert all(
             ds[variable].attrs["units"] for variable in (*ds.data_vars, *ds.dims) if variable != "sample"
         )
-    fields = load(path)
-    step = generating_step(fields.attrs, fields.grid)
+    found = load(path)
+    step = generating_step(found.attrs, found.grid)
     assert step is not None
-    u = torch.from_numpy(fields.values).double()
+    u = torch.from_numpy(found.values).double()
     before, after = u[:, :-1].flatten(0, 1), u[:, 1:].flatten(0, 1)
     space = (0, *range(2, after.ndim))
     miss, size = ((after - by).abs().amax(space) for by in (step(before), torch.zeros_like(after)))
@@ -39,13 +40,24 @@ def test_a_name_gives_a_usable_file(name: str, tmp_path: Path, capsys: pytest.Ca
     assert (u[0] != u[1]).any()
 
 
+def test_coefficients_without_defaults_have_good_values_cut_to_the_axes() -> None:
+    for kind in EQUATIONS.values():
+        own = {field.name for field in fields(kind)}
+        wanted = {field.name for field in fields(kind) if field.default is MISSING}
+        assert wanted <= set(good_of(kind).parameters) <= own, kind
+    config = prepared(SimulateConfig("advection", shape=(16, 12)))
+    assert config.parameters == {"velocity": [0.5, 0.25]}
+    config = prepared(SimulateConfig("advection-diffusion", {"velocity": [1.0]}, shape=(16,)))
+    assert config.parameters == {"velocity": [1.0], "diffusivity": 0.05}
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_solves_and_is_known_from_the_file(method: str) -> None:
     ds = simulate(SimulateConfig("allen-cahn", shape=(12, 14), samples=1, steps=2, scheme=method, cutoff=2.0))
-    fields = load(ds)
-    step = generating_step(fields.attrs, fields.grid)
+    found = load(ds)
+    step = generating_step(found.attrs, found.grid)
     assert step is not None
-    u = torch.from_numpy(fields.values).double()
+    u = torch.from_numpy(found.values).double()
     torch.testing.assert_close(step(u[:, 1]), u[:, 2], rtol=0, atol=2e-6)
 
 
@@ -60,13 +72,13 @@ def test_substeps_of_stiff_methods_are_limited_by_what_is_not_linear() -> None:
 @pytest.mark.parametrize("name", ["dam-break", "shallow-water"])
 def test_water_between_walls_stays(name: str) -> None:
     ds = simulate(SimulateConfig(name, shape=(20, 22), boundary="wall", samples=2, steps=4))
-    fields = load(ds)
-    assert fields.grid.periodic == (False, False)
+    found = load(ds)
+    assert found.grid.periodic == (False, False)
     water = ds[next(iter(ds.data_vars))].sum(("y", "x"), dtype="f8")
     assert float(abs(water - water[:, :1].values).max()) < 1e-3  # rounding of 440 cells in float32
-    step = generating_step(fields.attrs, fields.grid)
+    step = generating_step(found.attrs, found.grid)
     assert step is not None
-    u = torch.from_numpy(fields.values).double()
+    u = torch.from_numpy(found.values).double()
     torch.testing.assert_close(step(u[:, 3]), u[:, 4], rtol=0, atol=1e-5)
 
 

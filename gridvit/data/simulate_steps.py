@@ -131,19 +131,6 @@ def is_spherical(config: SimulateConfig) -> bool:
     return issubclass(_kind(config.equation), Spherical)
 
 
-def good_parameters(equation: str, ndim: int) -> dict[str, Any]:
-    """Coefficients for cells of width one and frames one apart, where an equation has no defaults."""
-    velocity = [0.5, 0.25, 0.125][:ndim]
-    good: dict[str, dict[str, Any]] = {
-        "advection": {"velocity": velocity},
-        "diffusion": {"diffusivity": 0.2},
-        "advection-diffusion": {"velocity": velocity, "diffusivity": 0.05},
-        "burgers": {"viscosity": 0.5},
-        "shallow-water": {"coriolis": 1.0, "viscosity": 0.02},
-    }
-    return good.get(equation, {})
-
-
 def good_for(config: SimulateConfig) -> Good:
     """The good values of the configured equation."""
     return good_of(_kind(config.equation))
@@ -221,6 +208,6 @@ def completed(config: SimulateConfig) -> SimulateConfig:
     good = good_for(config)
     config = replace(config, shape=config.shape or good.shape, dt=config.dt or good.frame)
     lengths = config.lengths or (good.lengths if len(config.shape) == len(good.lengths) else ())
-    parameters = {**good_parameters(config.equation, len(config.shape)), **config.parameters}
+    parameters = {**good.coefficients(len(config.shape)), **config.parameters}
     config = replace(config, lengths=lengths, parameters=parameters)
     return replace(config, scheme=config.scheme or good_scheme(config))
