@@ -44,7 +44,6 @@ from gridvit.physics.vorticity import Vorticity
 from gridvit.physics.wave import Wave
 from gridvit.stencil import Stencil
 
-
 CARRIED = (0.5, 0.25, 0.125)  # good velocities for cells of width one and frames one apart
 
 
