@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
+from math import ceil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import xarray as xr
@@ -92,10 +94,38 @@ def test_stiff_methods_want_a_linear_part(name: str) -> None:
         prepared(SimulateConfig(name, scheme="etdrk4"))
 
 
-def test_an_explicit_step_of_a_stiff_equation_names_the_largest() -> None:
-    config = SimulateConfig("korteweg-de-vries", scheme="rk4", substeps=1, steps=30, samples=1)
-    # h = 2 / 256: beta |d^3| is at most (3 sqrt(3) / 2) beta / h^3, and N's rate 2 * 3 / h
-    h = 2 / 256
-    limit = 1 / (1.5 * 3**0.5 * 0.022**2 / h**3 / 1.7 + 6 / h)
-    with pytest.raises(InputError, match=rf"take more substeps, .* from steps of 0.02 to {limit:.3g}"):
-        simulate(config)
+# The largest step by hand: 1 / (fastest rate of the linear part / 1.7 + that of the rest).
+H = 2 * np.pi / 64
+EXPLICIT = {
+    # beta |d^3| is at most (3 sqrt(3) / 2) beta / h^3, and N's rate 2 * 3 / h with h = 2 / 256
+    "korteweg-de-vries": ({}, 0.02, 1.5 * 3**0.5 * 0.022**2 * 128**3 / 1.7 + 6 * 128),
+    "kuramoto-sivashinsky": ({}, 1.0, (16 / 0.78125**4 - 4 / 0.78125**2) / 1.7 + 6 / 0.78125),
+    "gray-scott": ({}, 20.0, (8 * 0.16 + 0.035) / 1.7 + 3),
+    "vorticity": ({"viscosity": 1.0}, 0.1, 8 / H**2 / 1.7 + 2 * 2 * 4 / H),
+}
+
+
+@pytest.mark.parametrize("name", EXPLICIT)
+def test_an_explicit_step_that_is_certainly_unstable_is_refused_before_it_is_taken(name: str) -> None:
+    parameters, dt, rate = EXPLICIT[name]
+    config = SimulateConfig(name, parameters, scheme="rk4", substeps=1, samples=1, steps=3)
+    enough = ceil(dt * rate)
+    sentence = (
+        f"expected a step of rk4 up to {1 / rate:.4g}, where it is stable, got {dt:g}: "
+        f"take at least {enough} substeps"
+    )
+    with pytest.raises(InputError) as error:
+        prepared(config)
+    assert str(error.value) == sentence
+    simulate(replace(config, substeps=enough))  # does not blow up
+
+
+def test_substeps_that_are_asked_for_are_enough_for_methods_that_let_waves_grow() -> None:
+    """Heun's method: a wave grows by z^4 / 8 in a step, so that 1.7 / rate is far from enough."""
+    config = SimulateConfig("wave", scheme="heun", substeps=1, samples=1, steps=100)
+    with pytest.raises(InputError, match=r"take at least (\d+) substeps") as error:
+        prepared(config)
+    enough = int(str(error.value).split()[-2])
+    assert enough > 4  # 2 sqrt(8) / 1.7
+    largest = float(abs(simulate(replace(config, substeps=enough))["u"]).max())
+    assert largest < 10

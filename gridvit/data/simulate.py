@@ -90,7 +90,7 @@ def prepared(config: SimulateConfig) -> SimulateConfig:
         most = max(enough_substeps(config, equation, grid) for equation in equations)
         config = replace(config, substeps=most)
     for k in samples:
-        refuse_unstable(_step(config, k))
+        refuse_unstable(_step(config, k), config.steps)
     _states(config, 0, 1)
     return config
 

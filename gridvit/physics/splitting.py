@@ -162,12 +162,20 @@ def split_factor(name: str, z: Complex[np.ndarray, "*modes"]) -> Complex[np.ndar
 
 def _refuse_odd_walls(equation: Semilinear, waves: Waves) -> None:
     """Between walls the waves of L u must be those of u."""
-    grid = waves.grid
-    for axis, condition in enumerate(conditions(waves.boundary, grid)):
-        odd = tuple(along == axis for along in waves.normal) if condition == "wall" else ()
-        if not grid.periodic[axis] and not equation.linear(grid.ndim).keeps_images(axis, odd):
-            raise InputError(
-                f"a periodic axis {grid.names[axis]}: {type(equation).__name__} has odd derivatives along it",
-                f"the boundary {condition!r}",
-                "make the axis periodic or take an explicit tableau",
-            )
+    for axis in breaks_images(equation, waves.grid, waves.boundary):
+        raise InputError(
+            f"a periodic axis {waves.grid.names[axis]}: {type(equation).__name__} has odd derivatives along it",
+            f"the boundary {conditions(waves.boundary, waves.grid)[axis]!r}",
+            "make the axis periodic or take an explicit tableau",
+        )
+
+
+def breaks_images(equation: Semilinear, grid: Grid, boundary: Boundary) -> list[int]:
+    """Bounded axes along which L u of a field with its mirror image is not one with its own."""
+    normal, linear = equation.normal(grid.ndim), equation.linear(grid.ndim)
+    found = []
+    for axis, condition in enumerate(conditions(boundary, grid)):
+        odd = tuple(along == axis for along in normal) if condition == "wall" else ()
+        if not grid.periodic[axis] and not linear.keeps_images(axis, odd):
+            found.append(axis)
+    return found
