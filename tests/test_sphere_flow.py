@@ -148,3 +148,15 @@ def test_random_states_begin_in_balance() -> None:
     settled = transform.divergence(rate[:, :1], rate[:, 1:2]).abs().max()
     assert float(settled) < 1e-10 * float(transform.curl(rate[:, :1], rate[:, 1:2]).abs().max())
     np.testing.assert_allclose([mean(grid, h) for h in u[:, 2].numpy()], 8000, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cutoff", [2.0, 4.0, 8.0])
+def test_the_speeds_of_random_states_are_within_those_of_the_step(cutoff: float) -> None:
+    """Wind, and wind and gravity wave together, of a hundred states: no margin of the stable step is spent on them."""
+    flow, water = BarotropicVorticity(), SphereShallowWater()
+    vorticity, layer = (random_states(e, GAUSS, 100, seed=7, cutoff=cutoff) for e in (flow, water))
+    transform = Harmonics(GAUSS)
+    wind = torch.cat(transform.wind(transform.analyse(vorticity)), dim=1).norm(dim=1).max()
+    assert 80 < wind < flow.good.largest
+    waves = layer[:, :2].norm(dim=1) + (G * layer[:, 2]).sqrt()
+    assert 80 < waves.max() - (G * water.height) ** 0.5 < water.good.largest

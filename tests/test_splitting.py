@@ -200,3 +200,12 @@ def test_refusals():
         InputError, match="expected the variables u, v of Wave in 1 dimensions, got 1: give them as"
     ):
         Solver(Wave(), Grid.regular(8), 0.1, "etdrk4")(torch.ones(1, 1, 8))
+
+
+def test_exponentials_do_not_know_of_their_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are worked out some at a time, for their memory."""
+    z = np.random.default_rng(3).standard_normal((7, 5, 2, 2)).astype(np.complex128)
+    whole = phi_functions(z, 3)
+    monkeypatch.setattr("gridvit.physics.splitting.MATRICES", 4)
+    for few, many in zip(phi_functions(z, 3), whole, strict=True):
+        np.testing.assert_array_equal(few, many)

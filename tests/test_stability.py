@@ -12,8 +12,15 @@ from gridvit.physics import (
     SCHEMES,
     Advection,
     AdvectionDiffusion,
+    AllenCahn,
     Burgers,
+    DamBreak,
     Diffusion,
+    FitzHughNagumo,
+    KortewegDeVries,
+    Solver,
+    Wave,
+    diverges,
     linear_scheme,
     stable_step,
 )
@@ -95,3 +102,54 @@ def test_only_linear_equations_and_known_schemes_have_one():
         stable_step("ftcs", Burgers(0.1), Grid.regular(5))
     with pytest.raises(InputError, match="got 'upwin': use 'upwind'"):
         stable_step("upwin", Diffusion(0.1), Grid.regular(5))
+
+
+REAL, IMAGINARY = 2.7852936, 2 * 2**0.5  # where |P| = 1 for RK4
+
+
+@pytest.mark.parametrize(
+    ("equation", "limit"),
+    [
+        (AllenCahn(0.7), REAL / (8 * 0.7)),
+        (Wave(1.5), IMAGINARY / (1.5 * 8**0.5)),
+        # the shortest wave's matrix is [[-8, -1], [0.5, -0.05]]
+        (FitzHughNagumo(recovery=0.5, decay=0.1), REAL / (4.025 + (3.975**2 - 0.5) ** 0.5)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("boundary", ["periodic", "dirichlet"])
+def test_steps_that_no_wave_survives(equation, limit, boundary):
+    """What is refused is a tenth beyond the limit; up to it nothing is, however long."""
+    grid = Grid.regular((10, 14), periodic=boundary == "periodic")
+    walls = "open" if boundary == "periodic" else boundary
+
+    def grows(factor, steps=10**4):
+        return diverges(Solver(equation, grid, factor * limit, "rk4", boundary=walls), steps)
+
+    assert not grows(0.999 / 0.9)
+    assert grows(1.01 / 0.9)
+    assert not grows(1.01 / 0.9, steps=2)
+    assert not diverges(Solver(equation, grid, 4 * limit, "etdrk4", boundary=walls), 10**4)
+
+
+def test_a_run_a_little_beyond_the_linear_limit_lives_and_is_not_refused():
+    """SSPRK3 on the imaginary axis: sqrt(3) = dt 1.5 sqrt(3) beta / h^3; the flow breaks up what would grow."""
+    grid, beta = Grid.regular(64, 2.0), 0.05**2
+    limit = 3**0.5 / (1.5 * 3**0.5 * beta * 32**3)
+    solver = Solver(KortewegDeVries(beta), grid, 1.02 * limit, "ssprk3")
+    u = torch.from_numpy(0.7 * np.cos(np.pi * grid.centers[0]))[None, None]
+    assert repeat(solver, u, 400).abs().max() < 5
+    assert not diverges(solver, 400)
+    beyond = Solver(KortewegDeVries(beta), grid, 1.25 * limit, "ssprk3")
+    assert not torch.isfinite(repeat(beyond, u, 400)).all()
+    assert diverges(beyond, 400)
+
+
+def test_where_nothing_is_known_nothing_is_refused():
+    open_line, line = Grid.regular(16, periodic=False), Grid.regular(16)
+    for solver in (
+        Solver(AllenCahn(), open_line, 100.0, boundary="open"),
+        Solver(KortewegDeVries(), open_line, 100.0, boundary="neumann"),
+        Solver(DamBreak(), line, 100.0),
+    ):
+        assert not diverges(solver, 10**4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -48,7 +48,10 @@ def simulate(config: SimulateConfig) -> xr.Dataset:
             many substeps help); a cutoff beyond the grid; a solution that blew up.
     """
     config = prepared(config)
-    frames = np.concatenate([solve(config, first, count) for first, count in batches(config)])
+    frames = np.empty((config.samples, *frame_shape(config)), dtype=np.float32)
+    for first, count in batches(config):
+        for k, frame in enumerate(solve(config, first, count)):
+            frames[first : first + count, k] = frame
     return dataset(config, frames)
 
 
@@ -87,7 +90,7 @@ def prepared(config: SimulateConfig) -> SimulateConfig:
         most = max(enough_substeps(config, equation, grid) for equation in equations)
         config = replace(config, substeps=most)
     for k in samples:
-        refuse_unstable(_step(config, k))
+        refuse_unstable(_step(config, k), config.steps)
     _states(config, 0, 1)
     return config
 
@@ -105,23 +108,22 @@ def frame_shape(config: SimulateConfig) -> tuple[int, ...]:
 
 
 def solve(
-    config: SimulateConfig, first: int, count: int, out: np.ndarray | None = None
-) -> Float32[np.ndarray, "sample time variable *space"]:
-    """The frames of ``count`` trajectories, one after the other into ``out`` where it is given.
+    config: SimulateConfig, first: int, count: int
+) -> Iterator[Float32[np.ndarray, "sample variable *space"]]:
+    """The frames of ``count`` trajectories, one after the other, so that only one need be held.
 
     Raises:
         InputError: a solution that blew up.
     """
     step, state = _step(config, first), _states(config, first, count)
-    frames = np.empty((count, *frame_shape(config)), dtype=np.float32) if out is None else out
-    frames[:, 0] = state.numpy()
-    with torch.no_grad():
-        for frame in range(1, config.steps + 1):
+    yield state.float().numpy()
+    for frame in range(1, config.steps + 1):
+        with torch.no_grad():
             state = step(state)
-            if not torch.isfinite(state.float()).all():
-                raise blown_up(step, frame)
-            frames[:, frame] = state.numpy()
-    return frames
+        kept = state.float()
+        if not torch.isfinite(kept).all():
+            raise blown_up(step, frame)
+        yield kept.numpy()
 
 
 def dataset(config: SimulateConfig, frames: Any) -> xr.Dataset:

@@ -8,9 +8,10 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import dask
 import dask.array
@@ -25,6 +26,7 @@ from gridvit.errors import InputError
 
 PORTIONS = 256  # files at most: all are open while they are joined
 CONFIG = "simulation.json"
+EMPTY = np.empty(0, dtype=np.float32)
 Portion = list[tuple[int, int]]
 """Batches (first, count) of trajectories that are kept in one file."""
 Progress = Callable[[int, int], None]
@@ -60,8 +62,8 @@ def simulate_to(
     except InputError:
         remove(folder)  # it would blow up again
         raise
-    arrays = [np.load(_file(folder, portion), mmap_mode="r") for portion in portions]
-    lazy = [dask.array.from_array(a, (1, -1, 1, *a.shape[3:]), name=False) for a in arrays]
+    arrays = [_Kept(_file(folder, portion), (_size(portion), *frame_shape(config))) for portion in portions]
+    lazy = [dask.array.from_array(a, (1, -1, 1, *config.shape), name=False, meta=EMPTY) for a in arrays]
     with dask.config.set(scheduler="synchronous"):  # in order, so that files are alike
         write(dataset(config, dask.array.concatenate(lazy)), path, overwrite)
     remove(folder)
@@ -121,15 +123,39 @@ def _solve(config: SimulateConfig, portion: Portion, folder: Path) -> int:
     start, size = portion[0][0], _size(portion)
 
     def fill(temporary: Path) -> None:
-        out = np.lib.format.open_memmap(
-            temporary, mode="w+", dtype=np.float32, shape=(size, *frame_shape(config))
-        )
+        kept = _Kept(temporary, (size, *frame_shape(config)))
+        np.lib.format.open_memmap(temporary, mode="w+", dtype=kept.dtype, shape=kept.shape)
         for first, count in portion:
-            solve(config, first, count, out[first - start : first - start + count])
-        out.flush()
+            for k, frame in enumerate(solve(config, first, count)):
+                kept[first - start : first - start + count, k] = frame
 
     _replaced(_file(folder, portion), fill)
     return size
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """An array in a file, mapped anew for every access: what was read or written stays in no memory of ours.
+
+    dask would copy a mapped array whole.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+
+    @property
+    def dtype(self) -> np.dtype:
+        return EMPTY.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        return np.array(np.load(self.path, mmap_mode="r")[index])
+
+    def __setitem__(self, index: Any, values: np.ndarray) -> None:
+        np.load(self.path, mmap_mode="r+")[index] = values
 
 
 def _replaced(path: Path, make: Callable[[Path], object]) -> None:

@@ -27,6 +27,7 @@ from gridvit.physics import (
     LinearScheme,
     Solver,
     Spherical,
+    diverges,
     equation_from,
     good_of,
     linear_scheme,
@@ -39,6 +40,7 @@ from gridvit.stencil import Stencil, modes
 
 BOUNDARIES = ("periodic", "dirichlet", "neumann", "wall", "open")
 LIMIT = 1e-3  # how closely stable_step is known: a step at the limit needs no substeps
+MOST = 10**6  # substeps that anyone would take
 SLACK = 1e-6  # growth of a wave in a step that is rounding, not instability
 
 
@@ -131,19 +133,6 @@ def is_spherical(config: SimulateConfig) -> bool:
     return issubclass(_kind(config.equation), Spherical)
 
 
-def good_parameters(equation: str, ndim: int) -> dict[str, Any]:
-    """Coefficients for cells of width one and frames one apart, where an equation has no defaults."""
-    velocity = [0.5, 0.25, 0.125][:ndim]
-    good: dict[str, dict[str, Any]] = {
-        "advection": {"velocity": velocity},
-        "diffusion": {"diffusivity": 0.2},
-        "advection-diffusion": {"velocity": velocity, "diffusivity": 0.05},
-        "burgers": {"viscosity": 0.5},
-        "shallow-water": {"coriolis": 1.0, "viscosity": 0.02},
-    }
-    return good.get(equation, {})
-
-
 def good_for(config: SimulateConfig) -> Good:
     """The good values of the configured equation."""
     return good_of(_kind(config.equation))
@@ -180,16 +169,25 @@ def enough_substeps(config: SimulateConfig, equation: Any, grid: Grid) -> int:
     return max(1, ceil(config.dt / limit * (1 - LIMIT))) if limit else 1
 
 
-def refuse_unstable(step: Any) -> None:
+def refuse_unstable(step: Any, frames: int) -> None:
     """Ask the waves of this grid first: the limit for all waves takes far longer, and is for the sentence."""
-    name, taken, equation = _single(step)
-    if not isinstance(equation, LinearEquation):
+    if not _grows(step, frames):
         return
-    growth = float(np.abs(step.symbol(modes(step.grid.shape))).max())
-    if growth > 1 + SLACK:
-        limit = largest_step(name, equation, step.grid)
-        enough = f"take at least {ceil(step.dt / limit)} substeps" if limit else "choose another scheme"
-        raise InputError(f"a step of {name} up to {limit:.4g}, where it is stable", f"{taken:g}", enough)
+    name, taken, equation = _single(step)
+    limit = largest_step(name, equation, step.grid)
+    count = ceil(step.dt / limit) if limit else MOST
+    while isinstance(step, Solver) and count < MOST and _grows(replace(step, substeps=count), frames):
+        count *= 2  # Euler's and Heun's methods let waves grow slowly, however short the step
+        limit = step.dt / count
+    enough = f"take at least {count} substeps" if count < MOST else "choose another scheme"
+    raise InputError(f"a step of {name} up to {limit:.4g}, where it is stable", f"{taken:g}", enough)
+
+
+def _grows(step: Any, frames: int) -> bool:
+    """Whether a wave of a linear equation grows, or one of a linear part far beyond what the rest could mend."""
+    if isinstance(_single(step)[2], LinearEquation):
+        return float(np.abs(step.symbol(modes(step.grid.shape))).max()) > 1 + SLACK
+    return isinstance(step, Solver) and diverges(step, frames * step.substeps)
 
 
 def blown_up(step: Any, frame: int) -> InputError:
@@ -221,6 +219,6 @@ def completed(config: SimulateConfig) -> SimulateConfig:
     good = good_for(config)
     config = replace(config, shape=config.shape or good.shape, dt=config.dt or good.frame)
     lengths = config.lengths or (good.lengths if len(config.shape) == len(good.lengths) else ())
-    parameters = {**good_parameters(config.equation, len(config.shape)), **config.parameters}
+    parameters = {**good.coefficients(len(config.shape)), **config.parameters}
     config = replace(config, lengths=lengths, parameters=parameters)
     return replace(config, scheme=config.scheme or good_scheme(config))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from gridvit.grid import Grid
 from gridvit.physics.apply import Boundary, Normal, Tendency, correlation, fit, padder, reach
 from gridvit.physics.constant import Accuracy, Operator, differences, laplacian
+from gridvit.physics.good import Good
 from gridvit.physics.operators import choose, crossing_time, plane_spacing, slope
 from gridvit.physics.pattern import Semilinear, check_coefficients, check_dimensions
 from gridvit.stencil import Stencil
@@ -42,6 +44,7 @@ class Burgers(Semilinear):
     Reference: B. Engquist and S. Osher, Math. Comp. 36 (1981) 321-351, doi:10.1090/S0025-5718-1981-0606500-X.
     """
 
+    good: ClassVar[Good] = Good(parameters={"viscosity": 0.5})
     viscosity: float | int
     flux: str = "engquist-osher"
 

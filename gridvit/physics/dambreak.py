@@ -141,7 +141,7 @@ def hll(left: Tensor, right: Tensor, across: int, gravity: float | int) -> Tenso
     bore's, u +- 2 sqrt(g h), next to a dry cell.
     """
     (h_l, u_l), (h_r, u_r) = ((w[:, :1], w[:, across : across + 1]) for w in (left, right))
-    c_l, c_r = (gravity * h_l).clamp(min=0).sqrt(), (gravity * h_r).clamp(min=0).sqrt()
+    c_l, c_r = _root(gravity * h_l), _root(gravity * h_r)
     slow = torch.where(
         h_l > DRY, torch.minimum(u_l - c_l, torch.where(h_r > DRY, u_r - c_r, u_l - c_l)), u_r - 2 * c_r
     )
@@ -160,6 +160,12 @@ def hll(left: Tensor, right: Tensor, across: int, gravity: float | int) -> Tenso
     upwind = torch.where(mass > 0, left, right)
     carried = [push if i == across else mass * upwind[:, i : i + 1] for i in range(1, left.shape[1])]
     return torch.cat([mass, *carried], dim=1)
+
+
+def _root(x: Tensor) -> Tensor:
+    """sqrt(max(x, 0)), constant to derivatives where it is dry: they would grow without bound towards 0."""
+    wet = x > DRY
+    return torch.where(wet, torch.where(wet, x, torch.ones_like(x)).sqrt(), x.detach().clamp(min=0).sqrt())
 
 
 def _primitive(state: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from gridvit.physics.burgers import Burgers
 from gridvit.physics.constant import Accuracy, Operator
 from gridvit.physics.dambreak import DamBreak
 from gridvit.physics.dispersive import KortewegDeVries, KuramotoSivashinsky
+from gridvit.physics.good import Good
 from gridvit.physics.operators import (
     Matrix,
     Vector,
@@ -42,6 +43,8 @@ from gridvit.physics.sphere_flow import BarotropicVorticity, SphereShallowWater
 from gridvit.physics.vorticity import Vorticity
 from gridvit.physics.wave import Wave
 from gridvit.stencil import Stencil
+
+CARRIED = (0.5, 0.25, 0.125)  # good velocities for cells of width one and frames one apart
 
 
 class LinearEquation(Semilinear):
@@ -145,6 +148,7 @@ class Advection(LinearEquation):
         velocity: a, length / time, one component for each axis; a number in one dimension.
     """
 
+    good: ClassVar[Good] = Good(parameters={"velocity": CARRIED})
     velocity: Vector
 
     def __post_init__(self) -> None:
@@ -166,6 +170,7 @@ class Diffusion(LinearEquation):
         diffusivity: D, length^2 / time: a number (isotropic), one for each axis, or a symmetric d x d tensor.
     """
 
+    good: ClassVar[Good] = Good(parameters={"diffusivity": 0.2})
     diffusivity: Matrix
 
     def __post_init__(self) -> None:
@@ -188,6 +193,7 @@ class AdvectionDiffusion(LinearEquation):
         diffusivity: D, length^2 / time: a number (isotropic), one for each axis, or a symmetric d x d tensor.
     """
 
+    good: ClassVar[Good] = Good(parameters={"velocity": CARRIED, "diffusivity": 0.05})
     velocity: Vector
     diffusivity: Matrix
 

@@ -39,12 +39,7 @@ class Waves:
     normal: Normal = ()
 
     def __post_init__(self) -> None:
-        bounded = [
-            condition
-            for condition, wraps in zip(conditions(self.boundary, self.grid), self.grid.periodic, strict=True)
-            if not wraps
-        ]
-        if "open" in bounded:
+        if "open" in walls(self.boundary, self.grid):
             raise InputError(
                 "periodic axes or reflecting walls for Fourier space",
                 f"an open wall of {self.grid.describe()}",
@@ -99,6 +94,12 @@ class Waves:
     ) -> Float[Tensor, "batch variable *image"]:
         """u with its image."""
         return torch.fft.irfftn(waves, s=self.shape, dim=tuple(range(2, waves.ndim)))
+
+
+def walls(boundary: Boundary, grid: Grid) -> list[str]:
+    """Conditions of the bounded axes."""
+    pairs = zip(conditions(boundary, grid), grid.periodic, strict=True)
+    return [condition for condition, wraps in pairs if not wraps]
 
 
 def mixer(matrices: Complex[np.ndarray, "*modes variable variable"]) -> Callable[[Tensor], Tensor]:

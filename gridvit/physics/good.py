@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ class Good:
         shape: cells along each axis; as many axes as the equation has.
         lengths: of the domain; the number of cells where none are given.
         units: of each variable, as CF writes them; none where the equation has no scale of its own.
+        parameters: coefficients that have no defaults; of several numbers the first, one for each axis.
     """
 
     frame: float = 1.0
@@ -29,6 +31,11 @@ class Good:
     shape: tuple[int, ...] = (32, 32)
     lengths: tuple[float, ...] = ()
     units: tuple[str, ...] = ()
+    parameters: Mapping[str, float | tuple[float, ...]] = field(default_factory=dict)
+
+    def coefficients(self, ndim: int) -> dict[str, Any]:
+        """The parameters in ``ndim`` dimensions, as a file's attributes write them."""
+        return {k: list(v[:ndim]) if isinstance(v, tuple) else v for k, v in self.parameters.items()}
 
 
 def good_of(equation: Any) -> Good:

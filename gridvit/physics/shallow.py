@@ -47,7 +47,14 @@ class ShallowWater(Semilinear):
     Reference: G. K. Vallis, Atmospheric and Oceanic Fluid Dynamics, 2nd ed. (2017), chapter 3.
     """
 
-    good: ClassVar[Good] = Good(frame=0.5, largest=1.0, method="etdrk4", shape=(64, 64), lengths=(20.0, 20.0))
+    good: ClassVar[Good] = Good(
+        frame=0.5,
+        largest=1.0,
+        method="etdrk4",
+        shape=(64, 64),
+        lengths=(20.0, 20.0),
+        parameters={"coriolis": 1.0, "viscosity": 0.02},
+    )
     gravity: float | int = 1.0
     depth: float | int = 1.0
     coriolis: float | int = 0.0

@@ -21,7 +21,7 @@ from gridvit.physics.pattern import check_coefficients
 DAY = 86400.0
 TURN_IN_12_DAYS = 2 * np.pi * 6371008.8 / (12 * DAY)  # m / s
 REACH = 1.7  # |dt lambda| up to which SSPRK3 and RK4 are stable, whatever the phase of lambda
-GOOD = Good(frame=DAY / 4, largest=100.0, method="rk4", shape=(32, 64))  # six hours; winds below 100 m / s
+GOOD = Good(frame=DAY / 4, largest=150.0, method="rk4", shape=(32, 64))  # six hours; winds below 150 m / s
 
 
 class Spherical(ABC):

@@ -25,6 +25,7 @@ from gridvit.physics.pattern import Semilinear, check_variables
 Matrices = Complex[np.ndarray, "*modes variable variable"]
 Advance = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
 """(dt N of the waves, U(t)) -> U(t + dt)."""
+MATRICES = 2**11  # exponentials at once: each takes some twenty times its own memory on the way
 
 
 def phi_functions(z: Matrices, count: int) -> list[np.ndarray]:
@@ -37,12 +38,18 @@ def phi_functions(z: Matrices, count: int) -> list[np.ndarray]:
     Softw. 24 (1998) 130-156, doi:10.1145/285861.285868.
     """
     n = z.shape[-1]
-    blocks = np.zeros((*z.shape[:-2], (count + 1) * n, (count + 1) * n), dtype=np.complex128)
-    blocks[..., :n, :n] = z
-    for j in range(count):
-        blocks[..., j * n : (j + 1) * n, (j + 1) * n : (j + 2) * n] = np.eye(n)
-    exponential = torch.linalg.matrix_exp(torch.from_numpy(blocks)).numpy()
-    return [exponential[..., :n, j * n : (j + 1) * n] for j in range(count + 1)]
+    found = np.empty((count + 1, *z.shape), dtype=np.complex128)
+    flat, each = z.reshape(-1, n, n), found.reshape(count + 1, -1, n, n)
+    for start in range(0, len(flat), MATRICES):
+        part = flat[start : start + MATRICES]
+        blocks = np.zeros((len(part), (count + 1) * n, (count + 1) * n), dtype=np.complex128)
+        blocks[:, :n, :n] = part
+        for j in range(count):
+            blocks[:, j * n : (j + 1) * n, (j + 1) * n : (j + 2) * n] = np.eye(n)
+        first = torch.linalg.matrix_exp(torch.from_numpy(blocks)).numpy()[:, :n]
+        for j in range(count + 1):
+            each[j, start : start + MATRICES] = first[:, :, j * n : (j + 1) * n]
+    return list(found)
 
 
 def etdrk4(z: Matrices) -> Advance:
@@ -155,12 +162,20 @@ def split_factor(name: str, z: Complex[np.ndarray, "*modes"]) -> Complex[np.ndar
 
 def _refuse_odd_walls(equation: Semilinear, waves: Waves) -> None:
     """Between walls the waves of L u must be those of u."""
-    grid = waves.grid
-    for axis, condition in enumerate(conditions(waves.boundary, grid)):
-        odd = tuple(along == axis for along in waves.normal) if condition == "wall" else ()
-        if not grid.periodic[axis] and not equation.linear(grid.ndim).keeps_images(axis, odd):
-            raise InputError(
-                f"a periodic axis {grid.names[axis]}: {type(equation).__name__} has odd derivatives along it",
-                f"the boundary {condition!r}",
-                "make the axis periodic or take an explicit tableau",
-            )
+    for axis in breaks_images(equation, waves.grid, waves.boundary):
+        raise InputError(
+            f"a periodic axis {waves.grid.names[axis]}: {type(equation).__name__} has odd derivatives along it",
+            f"the boundary {conditions(waves.boundary, waves.grid)[axis]!r}",
+            "make the axis periodic or take an explicit tableau",
+        )
+
+
+def breaks_images(equation: Semilinear, grid: Grid, boundary: Boundary) -> list[int]:
+    """Bounded axes along which L u of a field with its mirror image is not one with its own."""
+    normal, linear = equation.normal(grid.ndim), equation.linear(grid.ndim)
+    found = []
+    for axis, condition in enumerate(conditions(boundary, grid)):
+        odd = tuple(along == axis for along in normal) if condition == "wall" else ()
+        if not grid.periodic[axis] and not linear.keeps_images(axis, odd):
+            found.append(axis)
+    return found

@@ -1,4 +1,4 @@
-"""Von Neumann stability: the largest step of a named scheme that lets no wave grow."""
+"""Von Neumann stability: the largest step of a named scheme, and steps of a solver that no wave survives."""
 
 from __future__ import annotations
 
@@ -7,8 +7,34 @@ from jaxtyping import Float
 
 from gridvit.grid import Grid
 from gridvit.physics.equations import Equation, require_linear
+from gridvit.physics.fourier import Waves, walls
 from gridvit.physics.operators import choose
+from gridvit.physics.pattern import Semilinear
 from gridvit.physics.schemes import SCHEMES
+from gridvit.physics.solve import TABLEAUX, Solver
+from gridvit.physics.splitting import breaks_images
+
+BEYOND = 0.9  # of a step: the rest of an equation moves the limit of its linear part by a few hundredths
+GROWN = 1e3
+
+
+def diverges(solver: Solver, steps: int) -> bool:
+    """Whether |P(z)|^n > 1000 max(1, |e^z|)^n for a wave of the linear part, z = 0.9 dt lambda, n ``steps`` of them.
+
+    P is an explicit method's; lambda are the eigenvalues of L in u_t = L u + N(u). False is no promise: where there is
+    no linear part or no such method, at open walls, and of what N does, nothing is known.
+    """
+    equation, grid, boundary = solver.equation, solver.grid, solver.boundary
+    if solver.tableau not in TABLEAUX or not isinstance(equation, Semilinear):
+        return False
+    if "open" in walls(boundary, grid) or breaks_images(equation, grid, boundary):
+        return False
+    theta = Waves(grid, boundary, equation.normal(grid.ndim)).theta
+    rates = np.linalg.eigvals(equation.linear(grid.ndim).symbol(theta, grid, solver.accuracy))
+    z = BEYOND * float(solver.dt) / solver.substeps * rates
+    size = np.abs(TABLEAUX[solver.tableau].amplification(z))
+    growth = np.log(np.maximum(size, 1)) - np.maximum(z.real, 0)
+    return bool(steps * growth.max() > np.log(GROWN))
 
 
 def stable_step(name: str, equation: Equation, grid: Grid) -> float:

@@ -1,4 +1,7 @@
-"""Error against cost of each solver on problems whose solution is known, float64, one core, one state.
+"""Error against cost of each solver, float64, one core, one state.
+
+Against the solution where it is known, else against our own spectral one on twice the finest grid in half the step
+(tests/test_references.py checks it against SciPy's integrators).
 
 OMP_NUM_THREADS=1 python experiments/benchmarks/solvers/cost.py
 """
@@ -16,9 +19,13 @@ from gridvit.physics import (
     AllenCahn,
     DamBreak,
     Equation,
+    FitzHughNagumo,
+    GrayScott,
     KortewegDeVries,
+    KuramotoSivashinsky,
     ShallowWater,
     Solver,
+    SphereAdvection,
     Vorticity,
     Wave,
 )
@@ -55,14 +62,92 @@ LINES: dict[str, tuple[Equation, float, bool, str, float, Fields, tuple[int, ...
 }
 
 
+def hills(grid: Grid) -> np.ndarray:
+    """A wave of Kassam and Trefethen (2005)."""
+    x = grid.centers[0] / 16
+    return (np.cos(x) * (1 + np.sin(x)))[None]
+
+
+def bump(grid: Grid) -> np.ndarray:
+    """exp(-r^2 / 16) around the middle, periodic to rounding."""
+    middle = [(c - length / 2) ** 2 for c, length in zip(grid.centers, grid.lengths, strict=True)]
+    return np.exp(-sum(np.meshgrid(*middle, indexing="ij")) / 16)
+
+
+def fed(grid: Grid) -> np.ndarray:
+    return np.stack([1 - bump(grid) / 2, bump(grid) / 4])
+
+
+def excited(grid: Grid) -> np.ndarray:
+    return np.stack([3 * bump(grid) - 1, 0 * bump(grid) - 0.5])
+
+
+# Equation, length, dimensions, time, steps, initial state and cells along each axis of three grids.
+CONVERGED: dict[
+    str, tuple[Equation, float, int, float, int, Callable[[Grid], np.ndarray], tuple[int, ...]]
+] = {
+    "Kuramoto-Sivashinsky": (
+        KuramotoSivashinsky(form="slope"),
+        16 * TAU,
+        1,
+        10.0,
+        400,
+        hills,
+        (96, 192, 384),
+    ),
+    "Gray-Scott": (GrayScott(), 48.0, 2, 40.0, 80, fed, (32, 64, 128)),
+    "FitzHugh-Nagumo": (FitzHughNagumo(), 48.0, 2, 4.0, 80, excited, (32, 64, 128)),
+}
+
+
+def solved(name: str, n: int, accuracy: int | str, finer: int = 1) -> tuple[Solver, np.ndarray]:
+    """Solver and initial state of a problem of `CONVERGED` on n cells along each axis."""
+    equation, length, ndim, t, steps, start, _ = CONVERGED[name]
+    grid = Grid.regular((n,) * ndim, (length,) * ndim)
+    return Solver(equation, grid, t, "etdrk4", finer * steps, accuracy), start(grid)
+
+
+def at_centres(fine: np.ndarray, n: int) -> np.ndarray:
+    """A field on m n cells along each axis at the centres of n: its waves, moved by (m - 1) / 2 cells."""
+    for axis in range(1, fine.ndim):
+        size = fine.shape[axis]
+        turn = np.exp(1j * np.pi * np.fft.fftfreq(size) * (size // n - 1))
+        shape = [-1 if i == axis else 1 for i in range(fine.ndim)]
+        moved = np.fft.ifft(np.fft.fft(fine, axis=axis) * turn.reshape(shape), axis=axis).real
+        fine = moved.take(range(0, size, size // n), axis=axis)
+    return fine
+
+
+def converged() -> None:
+    for name, (*_, sizes) in CONVERGED.items():
+        solver, start = solved(name, 2 * max(sizes), "spectral", 2)
+        with torch.no_grad():
+            fine = solver(torch.from_numpy(start)[None])[0].numpy()
+        for accuracy in ACCURACIES:
+            for n in sizes:
+                solver, start = solved(name, n, accuracy)
+                cells = " x ".join([str(n)] * solver.grid.ndim)
+                report(name, accuracy, cells, measure(solver, start, at_centres(fine, n)[0]))
+
+
+def spheres() -> None:
+    """A bell of 1400 km, half a turn about the axis of longitude 0 on: from longitude 2 over a pole to -2."""
+    for rows in (16, 32, 64):
+        grid = Grid.gaussian(rows, 2 * rows)
+        lat, lon = np.meshgrid(*(np.deg2rad(c) for c in grid.centers), indexing="ij")
+        start, end = (np.exp(40 * (np.cos(lat) * np.cos(lon - at) - 1)) for at in (2, -2))
+        solver = Solver(SphereAdvection(tilt=90.0), grid, 6 * 86400.0, "rk4", 384)
+        report("turning sphere (bell)", "spectral", f"{rows} x {2 * rows}", measure(solver, start[None], end))
+
+
 def measure(solver: Solver, start: np.ndarray, end: np.ndarray) -> tuple[float, float]:
-    """Largest error of the first variable over its largest value, and seconds."""
+    """Largest error of the first variable over its largest value, and seconds of the processor."""
     state = torch.from_numpy(start)[None]
     with torch.no_grad():
         solver(state)
-        begin = time.perf_counter()
+        begin = time.process_time()
         after = solver(state)[0, 0].numpy()
-    return float(np.abs(after - end).max() / np.abs(end).max()), time.perf_counter() - begin
+    return float(np.abs(after - end).max() / np.abs(end).max()), time.process_time() - begin
 
 
 def report(name: str, accuracy: int | str, cells: str, result: tuple[float, float]) -> None:
@@ -118,13 +203,13 @@ def dams() -> None:
             state = torch.from_numpy(np.stack([np.where(x < 0, 1.0, 0.0), 0 * x]))[None]
             solver = Solver(DamBreak(limiter=limiter), grid, 2.0, "ssprk3", n)
             with torch.no_grad():
-                begin = time.perf_counter()
+                begin = time.process_time()
                 after = solver(state)[0, 0].numpy()
             report(
                 "dam break (Ritter)",
                 limiter,
                 str(n),
-                (float(np.abs(after - end).mean()), time.perf_counter() - begin),
+                (float(np.abs(after - end).mean()), time.process_time() - begin),
             )
 
 
@@ -133,4 +218,6 @@ if __name__ == "__main__":
     print("| problem | order | cells | error | ms |\n|---|---|---|---|---|")
     lines()
     planes()
+    converged()
+    spheres()
     dams()
