@@ -44,7 +44,7 @@ class Block(nn.Module):
         width, hidden = config.width, config.mlp_ratio * config.width
         self.post = config.norm == "post"
         self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(width, config.heads, bias, window, config.qk_norm)
+        self.attention = Attention(width, config.heads, bias, window, config.qk_norm, config.half)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.gain_1, self.gain_2 = (
             Gain(width, config.layer_scale) if config.layer_scale else nn.Identity() for _ in range(2)
@@ -113,6 +113,8 @@ class ViT(nn.Module):
             nn.Parameter(0.02 * torch.randn(config.registers, config.width)) if config.registers else None
         )
         self.register_parameter("registers", registers)
+        if config.half:
+            self.check_precision(torch.bfloat16)
 
     def share(self, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "batch token"] | None:
         """Part of each token's area that has a value of some variable; none where that is always all of it."""

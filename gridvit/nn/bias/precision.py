@@ -10,14 +10,44 @@ from gridvit.nn.bias.base import Bias
 
 MOST_ERROR = 0.01  # of a logit: attention weights are then right within a per cent
 QUERIES = 64
+HALF = (torch.bfloat16, torch.float16)
+COPIES = 3  # dimensions of a split feature
+
+
+def computed_in(x: Tensor) -> torch.dtype:
+    """The dtype in which ``scaled_dot_product_attention`` will take ``x``: that of autocast where it is on."""
+    kind = x.device.type
+    casts = torch.is_autocast_enabled(kind) and x.dtype != torch.float64
+    return torch.get_autocast_dtype(kind) if casts else x.dtype
+
+
+def exact(x: Tensor) -> torch.autocast:
+    """No autocast on the device of ``x`` within: a bias is worked out in the precision of its parameters."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
+def refuse_rounded(bias: Tensor) -> Tensor:
+    """Refuse what was worked out in half precision: what it lost is not got back.
+
+    Raises:
+        InputError: a bias in half precision, of a model that was converted to it.
+    """
+    if bias.dtype in HALF and bias.shape[-1]:
+        raise InputError(
+            "a distance bias in float32, also where the rest is in half precision",
+            f"one in {str(bias.dtype).removeprefix('torch.')}",
+            "keep the model in float32 and run it under torch.autocast",
+        )
+    return bias
 
 
 def split(fold: tuple[Tensor, Tensor], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """q . k = q_hi . k_hi + q_lo . k_hi + q_hi . k_lo: three times the dimensions.
+    """q . k = q_hi . k_hi + q_lo . k_hi + q_hi . k_lo: ``COPIES`` times the dimensions.
 
     x_hi is x rounded to ``dtype`` and x_lo = x - x_hi. What is left out, q_lo . k_lo, is of the order of the rounding
     squared.
     """
+    refuse_rounded(fold[0])
     (query, query_rest), (key, key_rest) = ((x.to(dtype), (x - x.to(dtype)).to(dtype)) for x in fold)
     return torch.cat([query, query_rest, query], -1), torch.cat([key, key, key_rest], -1)
 
