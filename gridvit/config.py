@@ -157,6 +157,9 @@ class ModelConfig:
             series along periodic axes and a Gaussian with an offset across bounded ones; "fourier" and "gaussian" are
             those alone, "gaussian" on the sphere a bump at a learned offset; "harmonics": Legendre series on the
             sphere; "linear" in the distance (ALiBi) and "radial" (a small network of it) keep a matrix of all pairs.
+        spectral: take a series in place of that matrix, which needs no memory for it: Legendre polynomials up to this
+            degree on the sphere, (spectral + 1)^2 - 1 dimensions of a head, or up to so many waves along the longest
+            axis of a plane. How far it is from the curve is written at the start of training; 0 for the matrix.
         harmonics: harmonics of the bias along each periodic axis of a plane; the degree of "harmonics".
         position: "bounded" adds smooth features of the coordinates along the axes that are not periodic (latitude
             on the sphere); along periodic axes position enters by distance alone.
@@ -182,6 +185,7 @@ class ModelConfig:
     mlp_ratio: int = 4
     bias: Literal["distance", "harmonics", "gaussian", "fourier", "linear", "radial", "none"] = "distance"
     harmonics: int = 2
+    spectral: int = 0
     position: Literal["bounded", "none"] = "bounded"
     features: tuple[Literal["local_time", "day_of_year", "insolation", "latitude", "longitude"], ...] = ()
     window: float | int = 0.0
@@ -195,7 +199,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name, size in zip(("width", "depth", "heads"), PRESETS[self.preset], strict=True):
             object.__setattr__(self, name, getattr(self, name) or size)
-        _require(self, 0, "window", "registers", "layer_scale")
+        _require(self, 0, "window", "registers", "layer_scale", "spectral")
         _require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from bias_data import CASES, EXPLICIT, SPHERE, TORUS, contents, inner, random_bias
+from bias_data import CASES, SPHERE, TORUS, contents, inner, make, random_bias
 
 from gridvit.config import ModelConfig
 from gridvit.errors import InputError
@@ -25,7 +25,7 @@ def test_fast_path_is_the_explicit_one_with_its_gradients(kind: str, grid: Grid,
         share[:, ::4] = 0
     known = {"share": share} if gaps else {}
     query, key, value = (x.requires_grad_() for x in contents(grid))
-    if isinstance(inner(bias), EXPLICIT):
+    if kind in ("linear", "radial"):
         assert bias.fold(**known) is None
         fast = masked_attention(query, key, value, lambda rows: bias.logits(rows, **known))
     else:
@@ -45,7 +45,7 @@ def test_fast_path_is_the_explicit_one_with_its_gradients(kind: str, grid: Grid,
 def test_gradients_in_double_precision(kind: str, grid: Grid) -> None:
     small = Grid.latlon(2, 4) if grid.is_sphere else Grid.regular((3, 2), (2.0, 3.0), periodic=grid is TORUS)
     harmonics = 1 if kind in ("fourier", "harmonics") else 2
-    bias = make_bias(kind, small, 1, harmonics).double()
+    bias = make(kind, small, 1, harmonics).double()
     names, start = zip(*bias.named_parameters(), strict=True) if list(bias.parameters()) else ((), ())
     moved = tuple((p.detach() + 0.1).requires_grad_() for p in start)
     content = tuple(x[:1, :1, : small.size, :2].requires_grad_() for x in contents(grid, torch.float64))
@@ -84,7 +84,7 @@ def test_rows_are_those_of_the_whole(kind: str, grid: Grid) -> None:
 def test_both_signs(kind: str, grid: Grid) -> None:
     if kind == "none":
         return
-    bias = make_bias(kind, grid, 4, 2)
+    bias = make(kind, grid, 4, 2)
     core = inner(bias)
     if isinstance(core, Radial):  # starts at zero
         core.last.weight.data.fill_(-1.0)
@@ -111,7 +111,7 @@ def test_a_radial_bias_starts_flat_and_learns_a_curve() -> None:
 
 def test_layers_share_one_table_of_distances() -> None:
     network = ViT(ModelConfig(patch=(1, 1), width=24, depth=3, heads=3, bias="linear"), TORUS, 1, 1)
-    assert len({id(bias.distances) for bias in network.biases}) == 1
+    assert len({id(bias.pairs) for bias in network.biases}) == 1
     assert not any("which" in name for name in network.state_dict())
 
 
@@ -156,8 +156,8 @@ def test_layers_share_one_table_of_distances() -> None:
             "linear",
             Grid.regular((100, 100)),
             2,
-            "expected at most 8192 tokens for a model.bias that is a matrix, got 10000: raise model.patch, or take "
-            "model.bias distance",
+            "expected at most 8192 tokens for a model.bias that is a matrix, got 10000: raise model.patch, set "
+            "model.spectral, or take model.bias distance",
         ),
     ],
 )
@@ -172,7 +172,7 @@ def test_a_head_too_small_for_the_fold_is_refused() -> None:
         Attention(32, 2, make_bias("harmonics", SPHERE, 2, 3))
     assert str(error.value) == (
         "expected heads wider than the 16 dimensions of the distance bias, got 16 per head: "
-        "raise model.width, or lower model.heads or model.harmonics"
+        "raise model.width, or lower model.heads, model.harmonics or model.spectral"
     )
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from bias_data import CASES, SPHERE, TORUS, contents, inner
+from bias_data import CASES, SPHERE, TORUS, contents, inner, make
 
 from gridvit.grid import Grid
 from gridvit.nn.attention import attention_weights, folded_attention, masked_attention
@@ -144,7 +144,7 @@ def test_flat_attention_on_the_sphere_reaches_a_quarter_circle(poles: bool) -> N
 
 @pytest.mark.parametrize(("kind", "grid"), CASES.values(), ids=CASES)
 def test_zero_queries_and_zero_bias_give_the_area_mean(kind: str, grid: Grid) -> None:
-    bias = make_bias(kind, grid, 3, 2)
+    bias = make(kind, grid, 3, 2)
     for parameter in bias.parameters():
         parameter.data *= 0
     query, key, value = contents(grid)
@@ -158,10 +158,13 @@ def test_zero_queries_and_zero_bias_give_the_area_mean(kind: str, grid: Grid) ->
     torch.testing.assert_close(out, mean.expand_as(out), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "grid"), [("distance", SPHERE), ("linear", SPHERE), ("linear", TORUS)])
+@pytest.mark.parametrize(
+    ("kind", "grid"),
+    [("distance", SPHERE), ("linear", SPHERE), ("linear", TORUS), ("linear-2", SPHERE), ("linear-2", TORUS)],
+)
 def test_mean_distance_falls_with_the_strength_by_its_variance(kind: str, grid: Grid) -> None:
     # the bias is -s D: dE[D] / ds = -Var(D), D = R^2 chord^2 / 2 l^2 or d / l, at fixed queries and keys
-    bias = make_bias(kind, grid, 1, 2).double()
+    bias = make(kind, grid, 1, 2).double()
     core = inner(bias)
     core.strength.data.fill_(1.0)
     statistic = -core.logits()[0].detach()

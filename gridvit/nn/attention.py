@@ -132,7 +132,7 @@ class Attention(nn.Module):
             raise InputError(
                 f"heads wider than the {reserved} dimensions of the distance bias",
                 f"{width // heads} per head",
-                "raise model.width, or lower model.heads or model.harmonics",
+                "raise model.width, or lower model.heads, model.harmonics or model.spectral",
             )
         self.query_key = nn.Linear(width, 2 * heads * self.content)
         self.value = nn.Linear(width, width)

@@ -33,6 +33,10 @@ class Around(Bias):
         """The inner length scale."""
         return self.inner.length()
 
+    def approximation_error(self) -> Float[Tensor, "head"]:
+        """The inner error."""
+        return self.inner.approximation_error()
+
 
 class AreaWeighted(Around):
     """b + log(w_j / mean w): attention with zero logits is then the area-weighted mean of the values.
