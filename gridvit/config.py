@@ -168,8 +168,9 @@ class ModelConfig:
         norm: before attention and feed-forward part ("pre"), or after their sums ("post").
         layer_scale: start of a learned gain of each branch and channel, such as 0.1; 0 for none.
         qk_norm: normalise queries and keys, which bounds the logits.
-        half: keep three dimensions of a head for each of the bias, so that attention in bfloat16, which needs them to
-            hold the bias, is no wider than a head; refused where bfloat16 cannot hold it.
+        half: for training in bfloat16: numbers that a feature of the distance bias is a sum of. 2 keeps three
+            dimensions of a head for each of the bias, and holds it between tokens of some 3 degrees; 3 keeps six and
+            is as good as single precision. 0 keeps one; attention in bfloat16 is then wider than a head, and slower.
         checkpointing: compute each block again in the backward pass, which saves memory and costs a third of the time.
         features: further inputs made from place and time (sphere only): local solar time, day of the year,
             insolation at the top of the atmosphere (daily mean where a step is a day or longer), sine of latitude,
@@ -193,7 +194,7 @@ class ModelConfig:
     norm: Literal["pre", "post"] = "pre"
     layer_scale: float | int = 0.0
     qk_norm: bool = False
-    half: bool = False
+    half: Literal[0, 2, 3] = 0
     checkpointing: bool = False
 
     def __post_init__(self) -> None:

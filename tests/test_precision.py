@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import lightning as L
 import pytest
 import torch
@@ -32,7 +34,7 @@ def test_split_keeps_a_bf16_logit_right() -> None:
 
 
 def test_tokens_too_fine_for_bf16_are_refused() -> None:
-    network = ViT(ModelConfig(patch=(1, 1), depth=1), Grid.latlon(180, 360), 1, 1)
+    network = ViT(ModelConfig(patch=(1, 1), depth=1), Grid.latlon(90, 180), 1, 1)
     with pytest.raises(
         InputError, match=r"^expected a distance bias that bfloat16 holds within 0.01, got an error of 0."
     ):
@@ -85,6 +87,19 @@ def test_float16_holds_tokens_without_values(kind: str) -> None:
         torch.testing.assert_close(half.float(), exact, atol=0.02, rtol=0)
 
 
+def test_three_parts_are_as_good_as_single_precision() -> None:
+    # at 1 degree, where two parts err by some .07
+    grid = Grid.latlon(181, 360)
+    bias = make_bias("distance", grid, 1, 2).inner
+    assert logit_error(bias, torch.bfloat16) > 0.05
+    assert logit_error(bias, torch.bfloat16, 3) < 0.005
+    query, key = (x.detach()[..., :50, :] for x in bias.fold())
+    many = split((query, key), torch.bfloat16, 3)
+    assert many[0].shape == (1, 50, 18)
+    exact = query.double() @ key.double().T
+    torch.testing.assert_close(many[0].double() @ many[1].double().T, exact, atol=1e-3, rtol=0)
+
+
 def test_what_half_precision_needs_can_be_kept_within_the_head() -> None:
     widths = []
 
@@ -95,19 +110,19 @@ def test_what_half_precision_needs_can_be_kept_within_the_head() -> None:
             return function(*args, **(kwargs or {}))
 
     x = torch.randn(1, SPHERE.size, 96)
-    for half in (False, True):
+    for half, content in ((0, 28), (2, 20), (3, 8)):  # 4 dimensions, once, three and six times each
         layer = Attention(96, 3, make_bias("distance", SPHERE, 3, 2), half=half)
-        assert layer.content == (20 if half else 28)  # 4 dimensions, three times each
+        assert layer.content == content
         with Seen(), torch.autocast("cpu", torch.bfloat16):
             layer(x)
         with Seen():
             layer(x)
-    assert widths == [(40, 40, 40), (32, 32, 32), (32, 32, 32), (32, 32, 32)]
+    assert widths == [(40, 40, 40), *[(32, 32, 32)] * 5]
 
 
 def test_a_mixed_precision_that_cannot_hold_the_bias_is_refused_before_training() -> None:
     numbers = torch.zeros(1), torch.ones(1), torch.ones(1)
-    for rows, refused in ((10, False), (180, True)):
+    for rows, refused in ((10, False), (90, True)):
         config = ModelConfig(patch=(1, 1), width=24, heads=2, depth=1)
         step = ModelStep(config, Grid.latlon(rows, 2 * rows), Channels(("u",)), 1.0, *numbers)
         objective = NextStep(step, TrainingConfig())
@@ -123,10 +138,16 @@ def test_a_mixed_precision_that_cannot_hold_the_bias_is_refused_before_training(
 
 
 def test_half_is_refused_at_construction() -> None:
-    with pytest.raises(InputError, match=r"^expected a distance bias that bfloat16 holds within 0.01, got"):
-        ViT(ModelConfig(patch=(1, 1), depth=1, half=True), Grid.latlon(180, 360), 1, 1)
+    for half, tokens, advice in ((2, 256, "set model.half to 3, train"), (3, 4096, "train")):
+        with pytest.raises(InputError) as error:
+            ViT(ModelConfig(patch=(1,), width=256, depth=1, half=half), Grid.regular(tokens), 1, 1)
+        assert re.fullmatch(
+            r"expected a distance bias that bfloat16 holds within 0.01, got an error of 0.\d+ at this token spacing: "
+            f"{advice} in float32, or raise model.patch",
+            str(error.value),
+        )
     with pytest.raises(InputError, match="^expected heads wider than the 24 dimensions of the distance bias"):
-        ViT(ModelConfig(patch=(1, 1), width=48, heads=2, depth=1, half=True), TORUS, 1, 1)
+        ViT(ModelConfig(patch=(1, 1), width=48, heads=2, depth=1, half=2), TORUS, 1, 1)
 
 
 @pytest.mark.parametrize("kind", ["distance", "linear"])

@@ -37,15 +37,16 @@ def folded_attention(
     value: Float[Tensor, "batch head key channel"],
     fold: tuple[Float[Tensor, "head query extra"], Float[Tensor, "*lead key extra"]],
     window: Window | None = None,
+    parts: int = 2,
 ) -> Float[Tensor, "batch head query channel"]:
     """A v without ever forming A: the bias features stand beside the content of queries and keys.
 
-    In half precision, of the tensors or by autocast, the features are sums of two numbers each (``precision.split``).
+    In half precision, of the tensors or by autocast, a feature is the sum of ``parts`` numbers (``precision.split``).
     Queries, keys and values are filled up with zeros to one width, which flash kernels ask for.
     """
     (batch, heads), dtype, channels = query.shape[:2], computed_in(query), value.shape[-1]
     if dtype in HALF:
-        fold = split(fold, dtype)
+        fold = split(fold, dtype, parts)
     width = max(query.shape[-1] + fold[0].shape[-1], channels)
     width = -(-width // TILE) * TILE if dtype in HALF else width
     query = widened(width, dtype, query * query.shape[-1] ** -0.5, fold[0].expand(batch, -1, -1, -1))
@@ -54,8 +55,8 @@ def folded_attention(
     if window is None:
         return scaled_dot_product_attention(query, key, value, scale=1.0)[..., :channels]
     blocks = zip(*window.gathered(query, key, value), window.near_blocks(), strict=True)
-    parts = [scaled_dot_product_attention(q, k, v, near, scale=1.0) for q, k, v, near in blocks]
-    return torch.cat(parts, 2).index_select(2, window.order)[..., :channels]
+    mixed = [scaled_dot_product_attention(q, k, v, near, scale=1.0) for q, k, v, near in blocks]
+    return torch.cat(mixed, 2).index_select(2, window.order)[..., :channels]
 
 
 def widened(width: int, dtype: torch.dtype, *parts: Tensor) -> Tensor:
@@ -98,8 +99,8 @@ class Attention(nn.Module):
     """Multi-head self-attention whose heads keep ``bias.dims`` of their dimensions for the distance bias.
 
     With head dimension d, content takes ``d - bias.dims`` and the values all ``d``, so the fused kernel is the same
-    as that of plain attention. Half precision needs three dimensions for each of the bias: they are kept with
-    ``half``, otherwise attention in half precision is wider than ``d``.
+    as that of plain attention. Half precision needs three dimensions for each of the bias, or six: they are
+    kept with ``half``, otherwise attention in half precision is wider than ``d``.
 
     Args:
         width: channels of a token.
@@ -108,7 +109,7 @@ class Attention(nn.Module):
         window: the keys in reach of each query; all where absent.
         qk_norm: normalise queries and keys of each head (layer norm with a learned scale), which bounds the logits
             (Dehghani et al. 2023, arXiv:2302.05442).
-        half: keep the dimensions that half precision needs.
+        half: numbers that a feature of the bias is a sum of in half precision, 2 or 3; 0 keeps no dimensions for it.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class Attention(nn.Module):
         bias: Bias,
         window: Window | None = None,
         qk_norm: bool = False,
-        half: bool = False,
+        half: int = 0,
     ) -> None:
         super().__init__()
         if width % heads:
@@ -126,7 +127,7 @@ class Attention(nn.Module):
                 f"a width divisible by the {heads} heads", str(width), f"try {width // heads * heads}"
             )
         self.heads, self.bias, self.window = heads, bias, window
-        reserved = bias.dims * (COPIES if half else 1)
+        self.parts, reserved = half or 2, bias.dims * COPIES[half]
         self.content = width // heads - reserved
         if self.content < 1:
             raise InputError(
@@ -156,7 +157,7 @@ class Attention(nn.Module):
         if replace is not None:
             mixed = replace(layer, attention_weights(query, key, self._logits(EVERY, share))) @ value
         elif (fold := self._fold(share)) is not None:
-            mixed = folded_attention(query, key, value, fold, self.window)
+            mixed = folded_attention(query, key, value, fold, self.window, self.parts)
         else:
             mixed = masked_attention(query, key, value, lambda rows: self._bias(rows, share), self.window)
         return self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
