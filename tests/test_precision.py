@@ -17,6 +17,7 @@ from gridvit.nn import ModelStep, ViT
 from gridvit.nn.attention import Attention, attention_weights, folded_attention
 from gridvit.nn.bias import make_bias
 from gridvit.nn.bias.precision import check_precision, logit_error, split
+from gridvit.nn.window import Window
 from gridvit.training.objective import NextStep
 
 
@@ -73,6 +74,16 @@ def test_autocast_follows_single_precision_in_a_layer(kind: str, grid: Grid, qk_
         layer.zero_grad()
         half.float().square().sum().backward()
         assert all(torch.isfinite(p.grad).all() for p in layer.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize("kind", ["distance", "linear", "linear-2"])
+def test_autocast_within_a_window_and_with_registers(kind: str) -> None:
+    bias, window = random_bias(kind, SPHERE, registers=2), Window(SPHERE, 6000.0, 2)
+    layer = Attention(96, 3, bias, window, half=2).requires_grad_(False)
+    x = torch.randn(2, SPHERE.size + 2, 96, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        half = layer(x)
+    torch.testing.assert_close(half.float(), layer(x), atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("kind", ["distance", "linear"])
