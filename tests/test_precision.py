@@ -148,6 +148,25 @@ def test_a_mixed_precision_that_cannot_hold_the_bias_is_refused_before_training(
                 objective.on_fit_start()
 
 
+def test_autocast_is_refused_where_it_would_round_the_bias() -> None:
+    x = torch.randn(1, 1, 256)
+    for half, sentence in ((0, "^expected a distance bias that bfloat16 holds within 0.01, got"), (3, None)):
+        network = ViT(ModelConfig(patch=(1,), width=256, depth=1, half=half), Grid.regular(256), 1, 1)
+        network(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            if sentence is None:
+                network(x)
+                continue
+            for _ in range(2):
+                with pytest.raises(InputError, match=sentence):
+                    network(x)
+
+
+def test_shapes_without_values_can_be_worked_out() -> None:
+    network = ViT(ModelConfig(patch=(2, 2), depth=1), Grid.latlon(6, 12), 1, 2).to("meta")
+    assert network(torch.empty(3, 1, 6, 12, device="meta")).shape == (3, 2, 6, 12)
+
+
 def test_half_is_refused_at_construction() -> None:
     for half, tokens, advice in ((2, 256, "set model.half to 3, train"), (3, 4096, "train")):
         with pytest.raises(InputError) as error:

@@ -14,7 +14,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
-from gridvit.nn.bias.precision import check_precision
+from gridvit.nn.bias.precision import HALF, check_precision, computed_in
 from gridvit.nn.position import bounded_features
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
@@ -113,6 +113,7 @@ class ViT(nn.Module):
             nn.Parameter(0.02 * torch.randn(config.registers, config.width)) if config.registers else None
         )
         self.register_parameter("registers", registers)
+        self.held: set[torch.dtype] = set()  # half precisions in which the bias was found right
         if config.half:
             self.check_precision(torch.bfloat16)
 
@@ -133,6 +134,7 @@ class ViT(nn.Module):
         self, x: Float[Tensor, "batch input *space"], attention: Replace | None = None
     ) -> Float[Tensor, "batch out *space"]:
         """Increments; ``attention(layer, weights) -> weights`` sees, and may replace, every layer's weights."""
+        self._refuse_rounded(x)
         patches = self.patches.tokenise(x)
         h, share = self._placed(patches), self.share(x)
         for layer, block in enumerate(self._layers):
@@ -167,3 +169,10 @@ class ViT(nn.Module):
     def check_precision(self, dtype: torch.dtype) -> None:
         """Refuse half precision where the tokens are too near each other for the folded bias; see ``logit_error``."""
         check_precision(self.biases, dtype, self.config.half or 2)
+        self.held.add(dtype)
+
+    def _refuse_rounded(self, x: Tensor) -> None:
+        """Once for each precision that autocast asks for: a rounded bias would be silently wrong."""
+        dtype = computed_in(x)
+        if dtype in HALF and dtype not in self.held and not torch.compiler.is_compiling():
+            self.check_precision(dtype)

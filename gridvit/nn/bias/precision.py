@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -21,13 +23,15 @@ COPIES = {0: 1, **{parts: len(products) for parts, products in PRODUCTS.items()}
 def computed_in(x: Tensor) -> torch.dtype:
     """The dtype in which ``scaled_dot_product_attention`` will take ``x``: that of autocast where it is on."""
     kind = x.device.type
-    casts = torch.is_autocast_enabled(kind) and x.dtype != torch.float64
+    known = torch.amp.is_autocast_available(kind)  # not on the meta device
+    casts = known and torch.is_autocast_enabled(kind) and x.dtype != torch.float64
     return torch.get_autocast_dtype(kind) if casts else x.dtype
 
 
-def exact(x: Tensor) -> torch.autocast:
+def exact(x: Tensor) -> AbstractContextManager[None]:
     """No autocast on the device of ``x`` within: a bias is worked out in the precision of its parameters."""
-    return torch.autocast(x.device.type, enabled=False)
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 def refuse_rounded(bias: Tensor) -> Tensor:
