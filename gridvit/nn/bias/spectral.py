@@ -73,7 +73,7 @@ class Legendre(Series):
 
     (degree + 1)^2 - 1 dimensions by the addition theorem (``Harmonics``). The integral is a Gauss-Legendre sum in the
     angle g, where a curve that has a cusp at zero distance is smooth. The distance itself is
-    pi / 2 - (3 pi / 8) P_1 - (7 pi / 128) P_3 - ...: .39 radians off at degree 1, .095 at degree 9, at zero distance.
+    pi / 2 - (3 pi / 8) P_1 - (7 pi / 128) P_3 - ...: .39 radians off at degree 1, .095 at degree 9, at its two ends.
     """
 
     points: Tensor
