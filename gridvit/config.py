@@ -160,6 +160,9 @@ class ModelConfig:
             series along periodic axes and a Gaussian with an offset across bounded ones; "fourier" and "gaussian" are
             those alone, "gaussian" on the sphere a bump at a learned offset; "harmonics": Legendre series on the
             sphere; "linear" in the distance (ALiBi) and "radial" (a small network of it) keep a matrix of all pairs.
+        spectral: take a series in place of that matrix, which needs no memory for it: Legendre polynomials up to this
+            degree on the sphere, (spectral + 1)^2 - 1 dimensions of a head, or up to so many waves along the longest
+            axis of a plane. How far it is from the curve is written at the start of training; 0 for the matrix.
         harmonics: harmonics of the bias along each periodic axis of a plane; the degree of "harmonics".
         position: "bounded" adds smooth features of the coordinates along the axes that are not periodic (latitude
             on the sphere); along periodic axes position enters by distance alone. "sincos" adds whole waves along those
@@ -172,6 +175,9 @@ class ModelConfig:
         qk_norm: normalise queries and keys, which bounds the logits.
         leads: several ``data.leads`` are as many channels of one output ("channels"), or the network is told the
             logarithm of the lead and run for each ("condition"), which costs more and keeps one network for all.
+        half: for training in bfloat16: numbers that a feature of the distance bias is a sum of. 2 keeps three
+            dimensions of a head for each of the bias, and holds it between tokens of some 3 degrees; 3 keeps six and
+            is as good as single precision. 0 keeps one; attention in bfloat16 is then wider than a head, and slower.
         checkpointing: compute each block again in the backward pass, which saves memory and costs a third of the time.
         features: further inputs made from place and time (sphere only): local solar time, day of the year,
             insolation at the top of the atmosphere (daily mean where a step is a day or longer), sine of latitude,
@@ -187,6 +193,7 @@ class ModelConfig:
     mlp_ratio: int = 4
     bias: Literal["distance", "harmonics", "gaussian", "fourier", "linear", "radial", "none"] = "distance"
     harmonics: int = 2
+    spectral: int = 0
     position: Literal["bounded", "none", "learned", "sincos", "harmonics", "rope"] = "bounded"
     features: tuple[Literal["local_time", "day_of_year", "insolation", "latitude", "longitude"], ...] = ()
     window: float | int = 0.0
@@ -195,12 +202,13 @@ class ModelConfig:
     layer_scale: float | int = 0.0
     qk_norm: bool = False
     leads: Literal["channels", "condition"] = "channels"
+    half: Literal[0, 2, 3] = 0
     checkpointing: bool = False
 
     def __post_init__(self) -> None:
         for name, size in zip(("width", "depth", "heads"), PRESETS[self.preset], strict=True):
             object.__setattr__(self, name, getattr(self, name) or size)
-        _require(self, 0, "window", "registers", "layer_scale")
+        _require(self, 0, "window", "registers", "layer_scale", "spectral")
         _require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics")
 
 

@@ -5,26 +5,32 @@ from __future__ import annotations
 import torch
 
 from gridvit.grid import Grid
-from gridvit.nn.bias import Bias, Linear, Radial, make_bias
+from gridvit.nn.bias import Bias, make_bias
 
 SPHERE, POLES = Grid.latlon(6, 11), Grid.latlon(7, 10, poles=True)
 TORUS, BOX = Grid.regular((5, 7), (2.0, 3.0)), Grid.regular((3, 5), (2.0, 3.0), periodic=False)
 CASES = {
     f"{kind} on {name}": (kind, grid)
     for name, grid, kinds in (
-        ("sphere", SPHERE, "distance harmonics gaussian linear radial none"),
-        ("poles", POLES, "distance harmonics gaussian linear radial none"),
-        ("torus", TORUS, "distance fourier linear radial none"),
-        ("box", BOX, "distance gaussian linear radial none"),
+        ("sphere", SPHERE, "distance harmonics gaussian linear radial none linear-2 radial-2"),
+        ("poles", POLES, "distance harmonics gaussian linear radial none linear-2 radial-2"),
+        ("torus", TORUS, "distance fourier linear radial none linear-2 radial-2"),
+        ("box", BOX, "distance gaussian linear radial none linear-2 radial-2"),
     )
     for kind in kinds.split()
 }
-EXPLICIT = (Linear, Radial)
+
+
+def make(kind: str, grid: Grid, heads: int, harmonics: int, **how: object) -> Bias:
+    """``make_bias``; the number after a kind is the degree of a series, at most one for tokens that hold no more."""
+    kind, _, waves = kind.partition("-")
+    degree = min(int(waves), min(grid.shape) - 1) if waves else 0
+    return make_bias(kind, grid, heads, harmonics, spectral=degree, **how)
 
 
 def random_bias(kind: str, grid: Grid, **how: object) -> Bias:
     torch.manual_seed(4)
-    bias = make_bias(kind, grid, 3, 2, **how)
+    bias = make(kind, grid, 3, 2, **how)
     for parameter in bias.parameters():
         parameter.data += 0.3 * torch.randn(parameter.shape)
     return bias

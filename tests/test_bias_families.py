@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
-from bias_data import CASES, EXPLICIT, SPHERE, TORUS, contents, inner, random_bias
+from bias_data import BOX, CASES, POLES, SPHERE, TORUS, contents, inner, make, random_bias
 
 from gridvit.config import ModelConfig
 from gridvit.errors import InputError
@@ -25,7 +27,7 @@ def test_fast_path_is_the_explicit_one_with_its_gradients(kind: str, grid: Grid,
         share[:, ::4] = 0
     known = {"share": share} if gaps else {}
     query, key, value = (x.requires_grad_() for x in contents(grid))
-    if isinstance(inner(bias), EXPLICIT):
+    if kind in ("linear", "radial"):
         assert bias.fold(**known) is None
         fast = masked_attention(query, key, value, lambda rows: bias.logits(rows, **known))
     else:
@@ -45,7 +47,7 @@ def test_fast_path_is_the_explicit_one_with_its_gradients(kind: str, grid: Grid,
 def test_gradients_in_double_precision(kind: str, grid: Grid) -> None:
     small = Grid.latlon(2, 4) if grid.is_sphere else Grid.regular((3, 2), (2.0, 3.0), periodic=grid is TORUS)
     harmonics = 1 if kind in ("fourier", "harmonics") else 2
-    bias = make_bias(kind, small, 1, harmonics).double()
+    bias = make(kind, small, 1, harmonics).double()
     names, start = zip(*bias.named_parameters(), strict=True) if list(bias.parameters()) else ((), ())
     moved = tuple((p.detach() + 0.1).requires_grad_() for p in start)
     content = tuple(x[:1, :1, : small.size, :2].requires_grad_() for x in contents(grid, torch.float64))
@@ -84,7 +86,7 @@ def test_rows_are_those_of_the_whole(kind: str, grid: Grid) -> None:
 def test_both_signs(kind: str, grid: Grid) -> None:
     if kind == "none":
         return
-    bias = make_bias(kind, grid, 4, 2)
+    bias = make(kind, grid, 4, 2)
     core = inner(bias)
     if isinstance(core, Radial):  # starts at zero
         core.last.weight.data.fill_(-1.0)
@@ -101,6 +103,61 @@ def test_both_signs(kind: str, grid: Grid) -> None:
                 parameter.data *= -1
 
 
+@pytest.mark.parametrize(("kind", "grid"), CASES.values(), ids=CASES)
+def test_the_same_everywhere_along_periodic_axes(kind: str, grid: Grid) -> None:
+    logits = random_bias(kind, grid).logits().unflatten(1, grid.shape).unflatten(-1, grid.shape)
+    for axis in range(grid.ndim):
+        moved = logits.roll((1, 1), (1 + axis, 1 + grid.ndim + axis))
+        if grid.periodic[axis]:
+            torch.testing.assert_close(moved, logits, atol=2e-5, rtol=1e-5)
+        elif kind != "none" or grid.is_sphere:
+            assert not torch.allclose(moved, logits, atol=1e-2)
+
+
+@pytest.mark.parametrize(("kind", "grid"), CASES.values(), ids=CASES)
+def test_heads_start_on_a_ladder_and_a_quarter_of_them_without_a_bias(kind: str, grid: Grid) -> None:
+    if kind.startswith(("none", "radial")):
+        return  # no bias at first
+    bias = make(kind, grid, 8, 2)
+    # from the spacing of tokens (at the equator) to a quarter of the great circle, or of the longest axis
+    first = {SPHERE: 2 * math.pi * 6371 / 11, POLES: 2 * math.pi * 6371 / 10, TORUS: 3 / 7, BOX: 2 / 3}
+    last = {SPHERE: math.pi / 2 * 6371, POLES: math.pi / 2 * 6371, TORUS: 3 / 4, BOX: 3 / 4}
+    ladder = first[grid] * (last[grid] / first[grid]) ** (torch.arange(8) / 7)
+    torch.testing.assert_close(inner(bias).lengths, ladder.float(), rtol=1e-4, atol=0)
+    quiet = torch.arange(8) % 4 == 3
+    assert torch.equal(torch.isinf(bias.length()), quiet)
+    logits = inner(bias).logits()
+    spread = (logits - logits[:, :, :1]).abs().amax((1, 2))
+    assert torch.equal(spread < 1e-6, quiet)
+    curve = bias.kernel(torch.tensor([0.0, 0.3 * first[grid]]))
+    assert (curve[~quiet, 0] > curve[~quiet, 1]).all()  # near keys first
+    assert (curve[quiet, 0] == curve[quiet, 1]).all()
+
+
+KERNELS = {
+    f"{kind} on {name}": (kind, grid)
+    for name, grid, kinds in (
+        ("sphere", SPHERE, "distance harmonics gaussian linear radial none linear-2 radial-2"),
+        ("ring", Grid.regular(9, 4.0), "distance fourier linear radial none linear-2 radial-2"),
+        ("interval", Grid.regular(7, 4.0, periodic=False), "distance gaussian linear radial none linear-2"),
+    )
+    for kind in kinds.split()
+}
+
+
+@pytest.mark.parametrize(("kind", "grid"), KERNELS.values(), ids=KERNELS)
+def test_the_kernel_is_the_bias_at_a_distance(kind: str, grid: Grid) -> None:
+    bias = inner(random_bias(kind, grid))
+    for name, parameter in bias.named_parameters():
+        if name in ("drift", "offset"):
+            parameter.data.zero_()  # the kernel counts from where a head looks
+    logits = bias.logits().detach()
+    even = (logits + logits.mT) / 2  # of odd parts the kernel says nothing
+    distances = torch.from_numpy(grid.distances()).float()
+    curve = bias.kernel(distances.flatten()).detach().unflatten(1, distances.shape)
+    torch.testing.assert_close(even, curve, atol=5e-4, rtol=1e-5)
+
+
 def test_a_radial_bias_starts_flat_and_learns_a_curve() -> None:
     bias = make_bias("radial", TORUS, 2, 1)
     assert bias.logits().abs().max() == 0
@@ -111,7 +168,7 @@ def test_a_radial_bias_starts_flat_and_learns_a_curve() -> None:
 
 def test_layers_share_one_table_of_distances() -> None:
     network = ViT(ModelConfig(patch=(1, 1), width=24, depth=3, heads=3, bias="linear"), TORUS, 1, 1)
-    assert len({id(bias.distances) for bias in network.biases}) == 1
+    assert len({id(bias.pairs) for bias in network.biases}) == 1
     assert not any("which" in name for name in network.state_dict())
 
 
@@ -156,8 +213,8 @@ def test_layers_share_one_table_of_distances() -> None:
             "linear",
             Grid.regular((100, 100)),
             2,
-            "expected at most 8192 tokens for a model.bias that is a matrix, got 10000: raise model.patch, or take "
-            "model.bias distance",
+            "expected at most 8192 tokens for a model.bias that is a matrix, got 10000: raise model.patch, set "
+            "model.spectral, or take model.bias distance",
         ),
     ],
 )
@@ -172,7 +229,7 @@ def test_a_head_too_small_for_the_fold_is_refused() -> None:
         Attention(32, 2, make_bias("harmonics", SPHERE, 2, 3))
     assert str(error.value) == (
         "expected heads wider than the 16 dimensions of the distance bias, got 16 per head: "
-        "raise model.width, or lower model.heads or model.harmonics"
+        "raise model.width, or lower model.heads, model.harmonics or model.spectral"
     )
 
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from bias_data import CASES, SPHERE, TORUS, contents, inner
+from bias_data import CASES, SPHERE, TORUS, contents, inner, make
 
 from gridvit.grid import Grid
 from gridvit.nn.attention import attention_weights, folded_attention, masked_attention
@@ -132,8 +132,8 @@ def test_von_mises_fisher_head_on_the_sphere() -> None:
 def test_flat_attention_on_the_sphere_reaches_a_quarter_circle(poles: bool) -> None:
     # D = pi / 2 for every query; E[angle^2] tends to (pi^2 - 4) / 2
     grid = Grid.latlon(16, 32, poles=poles)
-    for kind in ("distance", "linear", "harmonics", "gaussian", "radial", "none"):
-        bias = make_bias(kind, grid, 1, 2)
+    for kind in ("distance", "linear", "harmonics", "gaussian", "radial", "none", "linear-3", "radial-3"):
+        bias = make(kind, grid, 1, 2)
         for parameter in bias.parameters():
             parameter.data *= 0
         weights = torch.softmax(bias.logits()[0].double(), -1).detach().numpy()
@@ -142,26 +142,34 @@ def test_flat_attention_on_the_sphere_reaches_a_quarter_circle(poles: bool) -> N
         np.testing.assert_allclose((weights * angle**2).sum(1), (math.pi**2 - 4) / 2, rtol=4e-3)
 
 
+@pytest.mark.parametrize("gaps", [False, True], ids=["complete", "masked"])
 @pytest.mark.parametrize(("kind", "grid"), CASES.values(), ids=CASES)
-def test_zero_queries_and_zero_bias_give_the_area_mean(kind: str, grid: Grid) -> None:
-    bias = make_bias(kind, grid, 3, 2)
+def test_zero_queries_and_zero_bias_give_the_area_mean(kind: str, grid: Grid, gaps: bool) -> None:
+    bias = make(kind, grid, 3, 2, gaps=gaps)
     for parameter in bias.parameters():
         parameter.data *= 0
     query, key, value = contents(grid)
-    fold = bias.fold()
+    share = torch.rand(2, grid.size, generator=torch.Generator().manual_seed(2))
+    share[:, ::3] = 0
+    known = {"share": share} if gaps else {}
+    fold = bias.fold(**known)
     if fold is None:
-        out = masked_attention(0 * query, key, value, bias.logits)
+        out = masked_attention(0 * query, key, value, lambda rows: bias.logits(rows, **known))
     else:
         out = folded_attention(0 * query, key, value, fold)
-    areas = torch.from_numpy(grid.areas.ravel() / grid.areas.sum()).float()
-    mean = torch.einsum("k,bhkc->bhc", areas, value)[:, :, None]
+    areas = torch.from_numpy(grid.areas.ravel()) * (share if gaps else torch.ones_like(share))
+    areas = (areas / areas.sum(1, keepdim=True)).float()
+    mean = torch.einsum("bk,bhkc->bhc", areas, value)[:, :, None]
     torch.testing.assert_close(out, mean.expand_as(out), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "grid"), [("distance", SPHERE), ("linear", SPHERE), ("linear", TORUS)])
+@pytest.mark.parametrize(
+    ("kind", "grid"),
+    [("distance", SPHERE), ("linear", SPHERE), ("linear", TORUS), ("linear-2", SPHERE), ("linear-2", TORUS)],
+)
 def test_mean_distance_falls_with_the_strength_by_its_variance(kind: str, grid: Grid) -> None:
-    # the bias is -s D: dE[D] / ds = -Var(D), D = R^2 chord^2 / 2 l^2 or d / l, at fixed queries and keys
-    bias = make_bias(kind, grid, 1, 2).double()
+    # the bias is -s D: dE[D] / ds = -Var(D), D = R^2 chord^2 / 2 l^2, |x|^2 / 2 l^2 or d / l, at fixed queries and keys
+    bias = make(kind, grid, 1, 2).double()
     core = inner(bias)
     core.strength.data.fill_(1.0)
     statistic = -core.logits()[0].detach()
@@ -172,3 +180,27 @@ def test_mean_distance_falls_with_the_strength_by_its_variance(kind: str, grid: 
     for row in range(0, grid.size, 7):
         (slope,) = torch.autograd.grad(mean[row], core.strength, retain_graph=True)
         assert float(slope) == pytest.approx(-float(variance[row].detach()), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("kind", "grid", "entry"),
+    [("harmonics", SPHERE, (0, 1)), ("fourier", TORUS, (0, 1, 0, 0)), ("fourier", TORUS, (0, 0, 1, 1))],
+)
+def test_mean_of_a_wave_rises_with_its_coefficient_by_its_variance(
+    kind: str, grid: Grid, entry: tuple[int, ...]
+) -> None:
+    # the bias is t D and more: dE[D] / dt = Var(D), D a Legendre polynomial, a cosine or a sine
+    bias = make_bias(kind, grid, 1, 2).double()
+    table = inner(bias).table
+    found = []
+    for value in (0.0, 1.0):
+        table.data[entry] = value
+        found.append(bias.logits()[0].detach())
+    wave = found[1] - found[0]
+    query, key, _ = contents(grid, torch.float64)
+    weights = attention_weights(query[:1, :1], key[:1, :1], bias.logits())[0, 0]
+    mean = (weights * wave).sum(-1)
+    variance = ((weights * wave**2).sum(-1) - mean**2).detach()
+    for row in range(0, grid.size, 7):
+        (slope,) = torch.autograd.grad(mean[row], table, retain_graph=True)
+        assert float(slope[entry]) == pytest.approx(float(variance[row]), rel=1e-9)

@@ -28,6 +28,7 @@ CHOICES = {
     "all": replace(SMALL, norm="post", layer_scale=0.1, qk_norm=True, registers=3, window=1.5),
     "linear": replace(SMALL, bias="linear", registers=1),
     "radial": replace(SMALL, bias="radial"),
+    "series": replace(SMALL, bias="linear", spectral=2, registers=1),
 }
 
 

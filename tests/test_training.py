@@ -124,6 +124,17 @@ def test_it_learns(fields: Fields, tmp_path: Path) -> None:
         assert next(csv.reader(file)) == list(COLUMNS)
 
 
+def test_the_error_of_a_series_is_said_before_training(
+    fields: Fields, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = replace(CONFIG.model, patch=(2,), bias="linear", spectral=1)
+    made = plan(replace(CONFIG, model=model, training=replace(CONFIG.training, epochs=1)), fields)
+    with caplog.at_level("INFO", "gridvit"):
+        fit(made, tmp_path)
+    # distances 0, 1, 2, 3, 4, 3, 2, 1 without their third wave, 1 / 4 sin^2(3 pi / 8) = .29; l is the token spacing
+    assert "the series of the distance bias is right within 0.29 of a logit" in caplog.text
+
+
 def test_shift_along_a_wall_is_refused(fields: Fields) -> None:
     config = replace(CONFIG, training=replace(CONFIG.training, shift=("z",)))
     with pytest.raises(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from curvilinear_data import rotated
 
 from gridvit.errors import InputError
 from gridvit.grid import EARTH_RADIUS, Grid
+from gridvit.mesh import Mesh
 from gridvit.nn.attention import Attention, folded_attention
 from gridvit.nn.bias import make_bias
 from gridvit.nn.window import Window
@@ -27,12 +29,18 @@ CASES = {
 def haversine(grid: Grid) -> np.ndarray:
     """Distances from the coordinates, by formulas that the library does not use."""
     points = np.stack([m.ravel() for m in np.meshgrid(*grid.centers, indexing="ij")], -1)
+    if grid.is_sphere:
+        return great_circles(points)
     delta = np.abs(points[:, None] - points[None])
-    if not grid.is_sphere:
-        for axis in range(grid.ndim):
-            if grid.periodic[axis]:
-                delta[..., axis] = np.minimum(delta[..., axis], grid.lengths[axis] - delta[..., axis])
-        return np.sqrt((delta**2).sum(-1))
+    for axis in range(grid.ndim):
+        if grid.periodic[axis]:
+            delta[..., axis] = np.minimum(delta[..., axis], grid.lengths[axis] - delta[..., axis])
+    return np.sqrt((delta**2).sum(-1))
+
+
+def great_circles(points: np.ndarray) -> np.ndarray:
+    """The haversine formula for latitudes and longitudes in degrees."""
+    delta = np.abs(points[:, None] - points[None])
     lat, half = np.radians(points[:, 0]), np.sin(np.radians(delta) / 2) ** 2
     half = half[..., 0] + np.cos(lat[:, None]) * np.cos(lat) * half[..., 1]
     return 2 * EARTH_RADIUS * np.arcsin(np.sqrt(half.clip(0, 1)))
@@ -53,6 +61,34 @@ def test_all_within_reach_and_none_beyond(grid: Grid, reach: float) -> None:
     np.testing.assert_array_equal(reached(grid, window), haversine(grid) <= reach * (1 + 1e-6))
     every = torch.arange(grid.size)
     np.testing.assert_array_equal(window.near(every).numpy(), haversine(grid) <= reach * (1 + 1e-6))
+
+
+MESHES = {"date line": ((90.0, 0.0), 180.0), "pole": ((3.0, 20.0), 0.0), "Europe": ((39.25, -162.0), 0.0)}
+
+
+@pytest.mark.parametrize(("pole", "turn"), MESHES.values(), ids=MESHES)
+def test_on_a_mesh_within_reach_and_none_beyond(pole: tuple[float, float], turn: float) -> None:
+    lat, lon = rotated(*np.meshgrid(3.0 * np.arange(-4, 5), 3.0 * np.arange(-5, 6), indexing="ij"), pole)
+    lon = (lon + turn + 180) % 360 - 180
+    grid = Grid.curvilinear(Mesh.from_centers(lat, lon))
+    distance = great_circles(np.stack([lat.ravel(), lon.ravel()], -1))
+    if pole[0] < 10:
+        assert lat.max() > 87  # the pole is inside
+    for reach in (400.0, 1000.0):
+        np.testing.assert_array_equal(reached(grid, Window(grid, reach)), distance <= reach)
+
+
+@pytest.mark.parametrize("name", ["sphere", "poles", "torus", "channel", "box"])
+def test_gradients_of_a_layer_reach_as_far_and_no_farther(name: str) -> None:
+    grid, reach = CASES[name]
+    torch.manual_seed(0)
+    layer = Attention(16, 2, make_bias("none", grid, 2, 2), Window(grid, reach))
+    x = torch.randn(1, grid.size, 16)
+    near = haversine(grid) <= reach * (1 + 1e-6)
+    for query in range(0, grid.size, 5):
+        x.requires_grad_().grad = None
+        layer(x)[0, query].square().sum().backward()
+        np.testing.assert_array_equal((x.grad[0].abs().amax(-1) > 0).numpy(), near[query])
 
 
 def test_across_the_date_line_and_over_the_pole_by_hand() -> None:

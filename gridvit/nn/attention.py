@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from gridvit.errors import InputError
 from gridvit.nn.bias import AreaWeighted, Bias, Fold
 from gridvit.nn.bias.base import EVERY, Rows
-from gridvit.nn.bias.precision import split
+from gridvit.nn.bias.precision import COPIES, HALF, computed_in, exact, refuse_rounded, split
 from gridvit.nn.rotary import Rotary
 from gridvit.nn.window import Window
 
@@ -20,6 +20,7 @@ Replace = Callable[
     [int, Tensor], Tensor
 ]  # (layer, weights (B, head, query, key)) -> weights of the same shape
 Share = Float[Tensor, "batch placed"] | None
+TILE = 8  # half-precision kernels take widths that are multiples of it
 
 
 def attention_weights(
@@ -37,22 +38,34 @@ def folded_attention(
     value: Float[Tensor, "batch head key channel"],
     fold: tuple[Float[Tensor, "head query extra"], Float[Tensor, "*lead key extra"]],
     window: Window | None = None,
+    parts: int = 2,
 ) -> Float[Tensor, "batch head query channel"]:
     """A v without ever forming A: the bias features stand beside the content of queries and keys.
 
-    In half precision the features are sums of two numbers each (``precision.split``), which takes dimensions beyond
-    those reserved.
+    In half precision, of the tensors or by autocast, a feature is the sum of ``parts`` numbers (``precision.split``).
+    Queries, keys and values are filled up with zeros to one width, which flash kernels ask for.
     """
-    batch, heads = query.shape[:2]
-    if query.dtype in (torch.bfloat16, torch.float16):
-        fold = split(fold, query.dtype)
-    query = torch.cat([query * query.shape[-1] ** -0.5, fold[0].expand(batch, -1, -1, -1)], -1)
-    key = torch.cat([key, fold[1].expand(batch, heads, -1, -1)], -1)
+    (batch, heads), dtype, channels = query.shape[:2], computed_in(query), value.shape[-1]
+    if dtype in HALF:
+        fold = split(fold, dtype, parts)
+    width = max(query.shape[-1] + fold[0].shape[-1], channels)
+    width = -(-width // TILE) * TILE if dtype in HALF else width
+    query = widened(width, dtype, query * query.shape[-1] ** -0.5, fold[0].expand(batch, -1, -1, -1))
+    key = widened(width, dtype, key, fold[1].expand(batch, heads, -1, -1))
+    value = widened(width, dtype, value)
     if window is None:
-        return scaled_dot_product_attention(query, key, value, scale=1.0)
+        return scaled_dot_product_attention(query, key, value, scale=1.0)[..., :channels]
     blocks = zip(*window.gathered(query, key, value), window.near_blocks(), strict=True)
-    parts = [scaled_dot_product_attention(q, k, v, near, scale=1.0) for q, k, v, near in blocks]
-    return torch.cat(parts, 2).index_select(2, window.order)
+    mixed = [scaled_dot_product_attention(q, k, v, near, scale=1.0) for q, k, v, near in blocks]
+    return torch.cat(mixed, 2).index_select(2, window.order)[..., :channels]
+
+
+def widened(width: int, dtype: torch.dtype, *parts: Tensor) -> Tensor:
+    """``parts (..., dim)`` beside each other, then zeros, ``width`` in all; cast here and not by autocast."""
+    lack = width - sum(part.shape[-1] for part in parts)
+    zeros = parts[0].new_zeros(()).expand(*parts[0].shape[:-1], lack)
+    filled = [part.to(dtype) for part in (*parts, zeros) if part.shape[-1]]
+    return filled[0] if len(filled) == 1 else torch.cat(filled, -1)
 
 
 def masked_attention(
@@ -62,11 +75,22 @@ def masked_attention(
     logits: Callable[[Rows], Tensor],
     window: Window | None = None,
 ) -> Float[Tensor, "batch head query channel"]:
-    """A v with ``logits(rows)`` as a mask: for the biases that do not fold. Quadratic in memory without a window."""
+    """A v with ``logits(rows)`` as a mask: for the biases that do not fold. Quadratic in memory without a window.
+
+    In float32 at least: a mask in half precision would round the logits.
+    """
+    with exact(query):
+        q, k, v = (x.float() if x.dtype in HALF else x for x in (query, key, value))
+        return _masked(q, k, v, lambda rows: refuse_rounded(logits(rows)).to(q), window).to(value.dtype)
+
+
+def _masked(
+    query: Tensor, key: Tensor, value: Tensor, logits: Callable[[Rows], Tensor], window: Window | None
+) -> Tensor:
     if window is None:
-        return scaled_dot_product_attention(query, key, value, logits(EVERY).to(query))
+        return scaled_dot_product_attention(query, key, value, logits(EVERY))
     numbers = zip(*window.numbers(), window.near_blocks(), strict=True)
-    masks = (logits(rows)[..., keys].masked_fill(~near, -torch.inf).to(query) for rows, keys, near in numbers)
+    masks = (logits(rows)[..., keys].masked_fill(~near, -torch.inf) for rows, keys, near in numbers)
     blocks = zip(*window.gathered(query, key, value), masks, strict=True)
     parts = [scaled_dot_product_attention(q, k, v, mask) for q, k, v, mask in blocks]
     return torch.cat(parts, 2).index_select(2, window.order)
@@ -76,7 +100,8 @@ class Attention(nn.Module):
     """Multi-head self-attention whose heads keep ``bias.dims`` of their dimensions for the distance bias.
 
     With head dimension d, content takes ``d - bias.dims`` and the values all ``d``, so the fused kernel is the same
-    as that of plain attention.
+    as that of plain attention. Half precision needs three dimensions for each of the bias, or six: they are
+    kept with ``half``, otherwise attention in half precision is wider than ``d``.
 
     Args:
         width: channels of a token.
@@ -85,6 +110,7 @@ class Attention(nn.Module):
         window: the keys in reach of each query; all where absent.
         qk_norm: normalise queries and keys of each head (layer norm with a learned scale), which bounds the logits
             (Dehghani et al. 2023, arXiv:2302.05442).
+        half: numbers that a feature of the bias is a sum of in half precision, 2 or 3; 0 keeps no dimensions for it.
         rotary: makes what turns the content of queries and keys by their place, from its dimensions.
     """
 
@@ -95,6 +121,7 @@ class Attention(nn.Module):
         bias: Bias,
         window: Window | None = None,
         qk_norm: bool = False,
+        half: int = 0,
         rotary: Callable[[int], Rotary] | None = None,
     ) -> None:
         super().__init__()
@@ -103,12 +130,13 @@ class Attention(nn.Module):
                 f"a width divisible by the {heads} heads", str(width), f"try {width // heads * heads}"
             )
         self.heads, self.bias, self.window = heads, bias, window
-        self.content = width // heads - bias.dims
+        self.parts, reserved = half or 2, bias.dims * COPIES[half]
+        self.content = width // heads - reserved
         if self.content < 1:
             raise InputError(
-                f"heads wider than the {bias.dims} dimensions of the distance bias",
+                f"heads wider than the {reserved} dimensions of the distance bias",
                 f"{width // heads} per head",
-                "raise model.width, or lower model.heads or model.harmonics",
+                "raise model.width, or lower model.heads, model.harmonics or model.spectral",
             )
         self.query_key = nn.Linear(width, 2 * heads * self.content)
         self.value = nn.Linear(width, width)
@@ -133,7 +161,7 @@ class Attention(nn.Module):
         if replace is not None:
             mixed = replace(layer, attention_weights(query, key, self._logits(EVERY, share))) @ value
         elif (fold := self._fold(share)) is not None:
-            mixed = folded_attention(query, key, value, fold, self.window)
+            mixed = folded_attention(query, key, value, fold, self.window, self.parts)
         else:
             mixed = masked_attention(query, key, value, lambda rows: self._bias(rows, share), self.window)
         return self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
@@ -156,11 +184,13 @@ class Attention(nn.Module):
         return (query, key) if self.rotary is None else (self.rotary(query), self.rotary(key))
 
     def _fold(self, share: Share) -> Fold | None:
-        return self.bias.fold(share) if isinstance(self.bias, AreaWeighted) else self.bias.fold()
+        with exact(self.out.weight):
+            return self.bias.fold(share) if isinstance(self.bias, AreaWeighted) else self.bias.fold()
 
     def _bias(self, rows: Rows, share: Share) -> Tensor:
         bias = self.bias
-        return bias.logits(rows, share) if isinstance(bias, AreaWeighted) else bias.logits(rows)
+        with exact(self.out.weight):
+            return bias.logits(rows, share) if isinstance(bias, AreaWeighted) else bias.logits(rows)
 
     def _logits(self, rows: slice, share: Share) -> Tensor:
         """The bias, and minus infinity beyond the window."""

@@ -15,7 +15,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
-from gridvit.nn.bias.precision import check_precision
+from gridvit.nn.bias.precision import HALF, check_precision, computed_in
 from gridvit.nn.conditioning import UNTOLD, Branches, Conditioner, gated, scaled
 from gridvit.nn.moving import carried, refuse_unmovable
 from gridvit.nn.position import position_features
@@ -54,7 +54,7 @@ class Block(nn.Module):
         width, hidden = config.width, config.mlp_ratio * config.width
         self.post = config.norm == "post"
         self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(width, config.heads, bias, window, config.qk_norm, rotary)
+        self.attention = Attention(width, config.heads, bias, window, config.qk_norm, config.half, rotary)
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
         self.gain_1, self.gain_2 = (
             Gain(width, config.layer_scale) if config.layer_scale else nn.Identity() for _ in range(2)
@@ -146,6 +146,9 @@ class ViT(nn.Module):
         table = nn.Parameter(0.02 * torch.randn(tokens.size, config.width)) if learned else None
         self.register_parameter("table", table)
         self.conditioner = Conditioner(conditions, config.width, config.depth) if conditions else None
+        self.held: set[torch.dtype] = set()  # half precisions in which the bias was found right
+        if config.half:
+            self.check_precision(torch.bfloat16)
 
     def share(self, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "batch token"] | None:
         """Part of each token's area that has a value of some variable; none where that is always all of it."""
@@ -170,6 +173,7 @@ class ViT(nn.Module):
 
         ``condition`` is of order one; a network without conditions ignores it.
         """
+        self._refuse_rounded(x)
         patches = self.patches.tokenise(x)
         h, share, told = self._placed(patches), self.share(x), self._told(condition)
         for layer, block in enumerate(self._layers):
@@ -232,4 +236,11 @@ class ViT(nn.Module):
 
     def check_precision(self, dtype: torch.dtype) -> None:
         """Refuse half precision where the tokens are too near each other for the folded bias; see ``logit_error``."""
-        check_precision(self.biases, dtype)
+        check_precision(self.biases, dtype, self.config.half or 2)
+        self.held.add(dtype)
+
+    def _refuse_rounded(self, x: Tensor) -> None:
+        """Once for each precision that autocast asks for: a rounded bias would be silently wrong."""
+        dtype = computed_in(x)
+        if dtype in HALF and dtype not in self.held and not torch.compiler.is_compiling():
+            self.check_precision(dtype)

@@ -134,12 +134,18 @@ def token_stencils(stencil: Stencil, tokens: Grid) -> xr.Dataset:
 
 
 def bias_curves(step: ModelStep, distance: xr.DataArray) -> xr.Dataset:
-    """The learned bias against distance, and its signed length scale, per layer and head."""
+    """The learned bias against distance, its signed length scale, and the error of a series, per layer and head."""
     points = torch.tensor(distance.values, dtype=torch.float32)
     with torch.no_grad():
         curves = torch.stack([bias.kernel(points) for bias in step.network.biases]).numpy()
         lengths = torch.stack([bias.length() for bias in step.network.biases]).numpy()
+        errors = torch.stack([bias.approximation_error() for bias in step.network.biases]).numpy()
     units = distance.attrs.get("units", "1")
+    series = {
+        "bias_error": (
+            ("layer", "head"), errors, {"long_name": "error of the series of the distance bias", "units": "1"}
+        )
+    }  # fmt: skip
     return xr.Dataset(
         {
             "bias_kernel": (
@@ -148,6 +154,7 @@ def bias_curves(step: ModelStep, distance: xr.DataArray) -> xr.Dataset:
             "bias_length": (
                 ("layer", "head"), lengths, {"long_name": "signed length of the distance bias", "units": units}
             ),
+            **(series if errors.any() else {}),
         },
         coords={"distance": distance},
     )  # fmt: skip

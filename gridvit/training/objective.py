@@ -12,8 +12,12 @@ from torch import Tensor
 
 from gridvit.config import TrainingConfig
 from gridvit.data.samples import Batch
+from gridvit.nn import ViT
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
+
+MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""Lightning's names of mixed precision."""
 
 
 def learning_rate_factor(step: int, warmup: int, total: int) -> float:
@@ -72,6 +76,13 @@ class NextStep(L.LightningModule):
         areas = torch.tensor(step.grid.areas).float()
         self.register_buffer("weights", areas / areas.mean(), persistent=False)
         self.shift_axes = [step.grid.names.index(name) for name in config.shift]
+
+    def on_fit_start(self) -> None:
+        """Refuse a mixed precision that cannot hold the distance bias."""
+        dtype = MIXED.get(str(self.trainer.precision))
+        for network in self.step.modules():
+            if isinstance(network, ViT) and dtype is not None:
+                network.check_precision(dtype)
 
     def shifts(self) -> list[int]:
         """Cells to roll along each shift axis in this step."""

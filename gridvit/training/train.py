@@ -28,6 +28,7 @@ from gridvit.data.parameters import mean_and_std
 from gridvit.data.windows import partition
 from gridvit.errors import InputError
 from gridvit.grid import Grid
+from gridvit.nn import ViT
 from gridvit.nn.features import TIMED
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import BEST, LAST, Checkpoints
@@ -129,12 +130,21 @@ def fit(plan: Plan, folder: Path) -> ModelStep:
         sum(p.numel() for p in plan.model.parameters()), plan.model.token_grid.size,
         train.n_samples * (train.n_times - offsets[-1] + offsets[0]),
     )  # fmt: skip
+    error = bias_error(plan.model)
+    if error > 0:
+        log.info("the series of the distance bias is right within %.2g of a logit", error)
     _run(objective, data, plan, folder)
     best = folder / "checkpoints" / BEST
     if not best.exists():
         raise InputError("a finite validation loss", "none in any epoch", "lower training.learning_rate")
     objective.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
     return plan.model.eval()
+
+
+def bias_error(model: ModelStep) -> float:
+    """Largest error of a distance bias that a series stands for, in logits; see ``Bias.approximation_error``."""
+    networks = [module for module in model.modules() if isinstance(module, ViT)]
+    return max((float(bias.approximation_error().max()) for n in networks for bias in n.biases), default=0.0)
 
 
 def refuse_bounded_shift(axes: tuple[str, ...], fields: Fields) -> None:

@@ -28,11 +28,14 @@ from gridvit.nn.window import Window
 
 HEADS, DIMENSION = 4, 32
 LARGEST_MASK = 2048
-FOLDED = {
-    "chordal, areas": ("distance", "sphere"),
-    "Gaussian": ("gaussian", "box"),
-    "Fourier, 2 harmonics": ("fourier", "torus"),
-    "spherical harmonics to 2, areas": ("harmonics", "sphere"),
+FOLDED = {  # name: kind, metric, degree of a series
+    "chordal, areas": ("distance", "sphere", 0),
+    "Gaussian": ("gaussian", "box", 0),
+    "Fourier, 2 harmonics": ("fourier", "torus", 0),
+    "spherical harmonics to 2, areas": ("harmonics", "sphere", 0),
+    "linear, Legendre series to 2, areas": ("linear", "sphere", 2),
+    "linear, Fourier series to 2": ("linear", "torus", 2),
+    "radial network, Fourier series to 2": ("radial", "torus", 2),
 }
 MASKED = {"linear": ("linear", "torus"), "radial network": ("radial", "torus")}
 
@@ -88,8 +91,8 @@ def learned_mask(tokens: int) -> Callable[[], Tensor]:
 def variants(tokens: int) -> dict[str, Callable[[], Tensor]]:
     """What is timed at this size."""
     found = {"no bias": unbiased(tokens)}
-    for name, (kind, metric) in FOLDED.items():
-        found[name] = folded(make_bias(kind, grid_of(metric, tokens), HEADS, 2), tokens)
+    for name, (kind, metric, series) in FOLDED.items():
+        found[name] = folded(make_bias(kind, grid_of(metric, tokens), HEADS, 2, spectral=series), tokens)
     if tokens <= LARGEST_MASK:
         found["learned mask"] = learned_mask(tokens)
         for name, (kind, metric) in MASKED.items():

@@ -10,7 +10,9 @@ from torch.nn.functional import pad
 from gridvit.grid import Grid
 from gridvit.nn.bias.base import EVERY, Bias, Fold, Rows
 
-NO_KEY = -1e9  # log area of a key without area: finite, so that a state without any key gives no NaN
+NO_KEY = (
+    -1e4
+)  # log area of a key without area: finite in float16, so that a state without any key gives no NaN
 
 Share = Float[Tensor, "batch placed"] | None
 
@@ -30,6 +32,10 @@ class Around(Bias):
     def length(self) -> Float[Tensor, "head"]:
         """The inner length scale."""
         return self.inner.length()
+
+    def approximation_error(self) -> Float[Tensor, "head"]:
+        """The inner error."""
+        return self.inner.approximation_error()
 
 
 class AreaWeighted(Around):

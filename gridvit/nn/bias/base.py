@@ -41,6 +41,10 @@ class Bias(nn.Module, ABC):
     def length(self) -> Float[Tensor, "head"]:
         """Signed length scale per head: positive prefers near, negative far, infinite where there is no bias."""
 
+    def approximation_error(self) -> Float[Tensor, "head"]:
+        """max |b - what b stands for| over distances of tokens, in logits: zero but for a series."""
+        return torch.zeros_like(self.length())
+
 
 class NoBias(Bias):
     """b = 0: attention by content alone."""

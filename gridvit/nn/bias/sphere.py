@@ -133,26 +133,34 @@ class Harmonics(Bias):
 
     def logits(self, rows: Rows = EVERY) -> Float[Tensor, "head query key"]:
         """The bias itself, from Legendre polynomials of the cosine; P_l(1) = 1 is kept."""
-        chord2 = (self.points[rows][:, None] - self.points).square().sum(-1)
-        return self._series(1 - chord2 / 2)
+        return legendre_series(self.coefficients(), cosines(self.points, rows))
 
     def kernel(self, distance: Float[Tensor, "point"]) -> Float[Tensor, "head point"]:
         """Bias at great-circle ``distance`` (km)."""
-        return self._series(torch.cos(distance / self.radius))
-
-    def _series(self, cosine: Tensor) -> Tensor:
-        """sum_l f_l P_l, by Bonnet's recurrence (l + 1) P_{l+1} = (2 l + 1) x P_l - l P_{l-1}."""
-        before, now, total = torch.ones_like(cosine), cosine, torch.zeros_like(cosine)
-        for degree, factor in enumerate(self.coefficients().T, 1):
-            total = total + factor.reshape(-1, *[1] * cosine.ndim) * now
-            before, now = now, ((2 * degree + 1) * cosine * now - degree * before) / (degree + 1)
-        return total
+        return legendre_series(self.coefficients(), torch.cos(distance / self.radius))
 
     def length(self) -> Float[Tensor, "head"]:
         """Signed length scale per head in km, from the curvature sum f_l l (l + 1) / 2 at zero distance."""
         degree = torch.arange(1, self.degree + 1, device=self.table.device)
         curvature = (self.coefficients() * (degree * (degree + 1) / 2)).sum(1)
         return signed_length(curvature / self.radius**2)
+
+
+def cosines(points: Float[Tensor, "point 3"], rows: Rows) -> Float[Tensor, "query point"]:
+    """p . q = 1 - |p - q|^2 / 2, right to rounding where points are near."""
+    return 1 - (points[rows][:, None] - points).square().sum(-1) / 2
+
+
+def legendre_series(
+    coefficients: Float[Tensor, "head degree"], cosine: Float[Tensor, "*point"]
+) -> Float[Tensor, "head *point"]:
+    """sum_l f_l P_l, l = 1 .. L, by Bonnet's recurrence (l + 1) P_{l+1} = (2 l + 1) x P_l - l P_{l-1}."""
+    before, now = torch.ones_like(cosine), cosine
+    total = torch.zeros_like(cosine)
+    for degree, factor in enumerate(coefficients.T, 1):
+        total = total + factor.reshape(-1, *[1] * cosine.ndim) * now
+        before, now = now, ((2 * degree + 1) * cosine * now - degree * before) / (degree + 1)
+    return total
 
 
 def real_harmonics(points: Float[np.ndarray, "point 3"], degree: int) -> Float[np.ndarray, "point harmonic"]:
