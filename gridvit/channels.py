@@ -28,6 +28,7 @@ class Channels:
         history: frames in a state.
         leads: steps of the data to what is predicted, ascending multiples of the first, which is the model's step.
         boundary: cells at each bounded axis whose u(t + L) is given.
+        vector: those that are horizontal components of vectors, which turn round over a pole.
 
     Raises:
         InputError: nothing to predict; leads that are no multiples of the first; several leads where something is
@@ -43,6 +44,7 @@ class Channels:
     history: int = 1
     leads: tuple[int, ...] = (1,)
     boundary: int = 0
+    vector: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.targets:

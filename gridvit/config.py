@@ -169,6 +169,11 @@ class ModelConfig:
         features: further inputs made from place and time (sphere only): local solar time, day of the year,
             insolation at the top of the atmosphere (daily mean where a step is a day or longer), sine of latitude,
             and the two horizontal components of the position on the unit sphere for longitude.
+        embed: patches of the fields ("linear"), or of two layers of convolutions of the fields ("conv"), which continue
+            them around periodic axes, over the poles, and as they are at walls.
+        decode: a linear map from each token to its cells ("linear"), or one followed by such convolutions ("conv"),
+            which mix across the borders of patches and, after convolutions before, see their result too (U-shaped).
+        channels: of convolutions at the cells.
     """
 
     kind: Literal["vit"] = "vit"
@@ -188,12 +193,15 @@ class ModelConfig:
     layer_scale: float | int = 0.0
     qk_norm: bool = False
     checkpointing: bool = False
+    embed: Literal["linear", "conv"] = "linear"
+    decode: Literal["linear", "conv"] = "linear"
+    channels: int = 24
 
     def __post_init__(self) -> None:
         for name, size in zip(("width", "depth", "heads"), PRESETS[self.preset], strict=True):
             object.__setattr__(self, name, getattr(self, name) or size)
         _require(self, 0, "window", "registers", "layer_scale")
-        _require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics")
+        _require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics", "channels")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Replace
 from gridvit.nn.features import count, features
+from gridvit.nn.inputs import Inputs
 from gridvit.nn.position import rim
 from gridvit.nn.vit import ViT
 from gridvit.rollout import Context
@@ -95,7 +96,23 @@ class ModelStep(nn.Module):
         known = 2 * (len(self.forcings) + len(self.gappy_forcings))
         rim = len(self.channels.prognostic) if self.given is not None else 0
         inputs = state + len(self.gappy) + known + rim + len(self.static) + count(config.features)
-        return ViT(config, grid, inputs, len(self.channels.leads) * len(self.channels.targets), masks)
+        outputs = len(self.channels.leads) * len(self.channels.targets)
+        kinds = Inputs.of(self.channels, self._sources(), (-self.mean / self.std).flatten())
+        return ViT(config, grid, inputs, outputs, masks, kinds)
+
+    def _sources(self) -> list[int | None]:
+        """The variable of a frame that each input is, of masks none; statics and features follow."""
+        state: list[int | None] = [self.source[n] for n in self.seen]
+        masks, known = (
+            [None] * len(self.gappy),
+            [*self.forcings * 2, *[None] * (2 * len(self.gappy_forcings))],
+        )
+        return (
+            state
+            + masks
+            + known
+            + (list(range(len(self.channels.prognostic))) if self.given is not None else [])
+        )
 
     @property
     def grid(self) -> Grid:

@@ -15,7 +15,10 @@ from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
 from gridvit.nn.bias.precision import check_precision
+from gridvit.nn.inputs import Inputs
+from gridvit.nn.padding import GridConv
 from gridvit.nn.position import bounded_features
+from gridvit.nn.stem import STENCIL, Decoder, Stem
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
 
@@ -76,7 +79,8 @@ class ViT(nn.Module):
     be predicted. ``masks`` says which inputs are 1 where a variable has a value and 0 where it is filled, if each
     variable has one; a token without any value is no key then. Decoder and skip start at zero, so an untrained network
     is persistence. The skip is linear and stays within a patch: it carries amplitudes past the norms, which keep only
-    directions. Reference: Dosovitskiy et al. (2021), arXiv:2010.11929.
+    directions. With ``model.decode`` "conv" it is a stencil of the field instead. Reference: Dosovitskiy et al. (2021),
+    arXiv:2010.11929.
 
     Raises:
         InputError: a patch that does not fit the grid, heads too narrow for the bias, features off the sphere.
@@ -86,9 +90,16 @@ class ViT(nn.Module):
     registers: Tensor | None
 
     def __init__(
-        self, config: ModelConfig, grid: Grid, inputs: int, outputs: int, masks: slice | None = None
+        self,
+        config: ModelConfig,
+        grid: Grid,
+        inputs: int,
+        outputs: int,
+        masks: slice | None = None,
+        kinds: Inputs | None = None,
     ) -> None:
         super().__init__()
+        kinds = kinds or Inputs()
         if config.features and not grid.is_sphere:
             raise InputError(
                 "latitude and longitude for model.features", "a plane", "leave model.features out"
@@ -96,7 +107,9 @@ class ViT(nn.Module):
         self.config, self.grid, self.outputs, self.masks = config, grid, outputs, masks
         self.patches = Patches(grid, config.patch)
         cells = self.patches.cells
-        self.embed = nn.Linear(inputs * cells, config.width)
+        self.stem = Stem(config, self.patches, inputs, kinds) if config.embed == "conv" else None
+        beside = config.channels if self.stem is not None else 0
+        self.embed = nn.Linear((beside or inputs) * cells, config.width)
         positions = bounded_features(self.patches.tokens)
         self.register_buffer("positions", positions)
         placed = config.position == "bounded" and positions.shape[1] > 0
@@ -105,10 +118,17 @@ class ViT(nn.Module):
         window = Window(self.patches.tokens, config.window, config.registers) if config.window else None
         self.blocks = nn.ModuleList(Block(config, bias, window) for bias in biases)
         self.norm = nn.LayerNorm(config.width)
-        self.decode = nn.Linear(config.width, outputs * cells)
-        self.skip = nn.Linear(inputs * cells, outputs * cells, bias=False)
-        for start in (self.decode.weight, self.decode.bias, self.skip.weight):
-            nn.init.zeros_(start)
+        self.decode: nn.Linear | Decoder
+        self.skip: nn.Linear | GridConv
+        if config.decode == "conv":
+            self.decode = Decoder(config, self.patches, config.width, beside, outputs)
+            self.skip = GridConv(grid, inputs, outputs, STENCIL, kinds, bias=False)
+        else:
+            self.decode = nn.Linear(config.width, outputs * cells)
+            self.skip = nn.Linear(inputs * cells, outputs * cells, bias=False)
+            nn.init.zeros_(self.decode.weight)
+            nn.init.zeros_(self.decode.bias)
+        nn.init.zeros_(self.skip.weight)
         registers = (
             nn.Parameter(0.02 * torch.randn(config.registers, config.width)) if config.registers else None
         )
@@ -131,15 +151,23 @@ class ViT(nn.Module):
         self, x: Float[Tensor, "batch input *space"], attention: Replace | None = None
     ) -> Float[Tensor, "batch out *space"]:
         """Increments; ``attention(layer, weights) -> weights`` sees, and may replace, every layer's weights."""
-        patches = self.patches.tokenise(x)
-        h, share = self._placed(patches), self.share(x)
+        cells = self._cells(x)
+        h, share = self._placed(self.patches.tokenise(cells)), self.share(x)
         for layer, block in enumerate(self._layers):
             if self.config.checkpointing and torch.is_grad_enabled():
                 h = checkpoint(block, h, layer, attention, share, use_reentrant=False)
             else:
                 h = block(h, layer, attention, share)
-        h = h[:, self.config.registers :]
-        return self.patches.assemble(self.decode(self.norm(h)) + self.skip(patches), self.outputs)
+        return self._decoded(self.norm(h[:, self.config.registers :]), x, cells)
+
+    def _cells(self, x: Tensor) -> Tensor:
+        """What patches are cut from."""
+        return x if self.stem is None else self.stem(x)
+
+    def _decoded(self, h: Tensor, x: Tensor, cells: Tensor) -> Float[Tensor, "batch out *space"]:
+        if isinstance(self.decode, Decoder):
+            return self.decode(h, None if self.stem is None else cells) + self.skip(x)
+        return self.patches.assemble(self.decode(h) + self.skip(self.patches.tokenise(x)), self.outputs)
 
     def _placed(self, patches: Tensor) -> Float[Tensor, "batch token width"]:
         """Tokens that know where they are, after the registers."""
@@ -156,7 +184,7 @@ class ViT(nn.Module):
 
         Rows sum to one; registers come first, among queries and keys.
         """
-        h, share = self._placed(self.patches.tokenise(x)), self.share(x)
+        h, share = self._placed(self.patches.tokenise(self._cells(x))), self.share(x)
         for layer, each in enumerate(self._layers):
             for rows, weights in each.attention.weights(each.attended(h), share, block):
                 yield layer, rows, weights
