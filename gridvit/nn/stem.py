@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu
 
 from gridvit.config import ModelConfig
+from gridvit.grid import Grid
 from gridvit.nn.inputs import Inputs
 from gridvit.nn.padding import GridConv
 from gridvit.nn.tokens import Patches
@@ -22,10 +23,10 @@ class Stem(nn.Module):
     grid does. Only fields have components of vectors; channels within are continued over a pole as scalars.
     """
 
-    def __init__(self, config: ModelConfig, patches: Patches, inputs: int, kinds: Inputs) -> None:
+    def __init__(self, config: ModelConfig, grid: Grid, inputs: int, kinds: Inputs) -> None:
         super().__init__()
-        self.first = GridConv(patches.grid, inputs, config.channels, kinds=kinds)
-        self.second = GridConv(patches.grid, config.channels, config.channels)
+        self.first = GridConv(grid, inputs, config.channels, kinds=kinds)
+        self.second = GridConv(grid, config.channels, config.channels)
 
     def forward(self, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "batch channel *space"]:
         """Channels of the cells."""

@@ -15,6 +15,7 @@ from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
 from gridvit.nn.bias.precision import check_precision
+from gridvit.nn.hierarchy import Level, make_levels, merged_patch
 from gridvit.nn.inputs import Inputs
 from gridvit.nn.padding import GridConv
 from gridvit.nn.position import bounded_features
@@ -105,9 +106,10 @@ class ViT(nn.Module):
                 "latitude and longitude for model.features", "a plane", "leave model.features out"
             )
         self.config, self.grid, self.outputs, self.masks = config, grid, outputs, masks
-        self.patches = Patches(grid, config.patch)
-        cells = self.patches.cells
-        self.stem = Stem(config, self.patches, inputs, kinds) if config.embed == "conv" else None
+        self.fine = nn.ModuleList(make_levels(config, grid, masks is not None, Block))
+        self.patches = Patches(grid, merged_patch(config.patch, len(config.levels)))
+        cells = self._finest.cells
+        self.stem = Stem(config, grid, inputs, kinds) if config.embed == "conv" else None
         beside = config.channels if self.stem is not None else 0
         self.embed = nn.Linear((beside or inputs) * cells, config.width)
         positions = bounded_features(self.patches.tokens)
@@ -115,13 +117,14 @@ class ViT(nn.Module):
         placed = config.position == "bounded" and positions.shape[1] > 0
         self.place = nn.Linear(positions.shape[1], config.width, bias=False) if placed else None
         biases = make_biases(config, self.patches.tokens, masks is not None)
-        window = Window(self.patches.tokens, config.window, config.registers) if config.window else None
+        windowed = config.window and not config.levels
+        window = Window(self.patches.tokens, config.window, config.registers) if windowed else None
         self.blocks = nn.ModuleList(Block(config, bias, window) for bias in biases)
         self.norm = nn.LayerNorm(config.width)
         self.decode: nn.Linear | Decoder
         self.skip: nn.Linear | GridConv
         if config.decode == "conv":
-            self.decode = Decoder(config, self.patches, config.width, beside, outputs)
+            self.decode = Decoder(config, self._finest, config.width, beside, outputs)
             self.skip = GridConv(grid, inputs, outputs, STENCIL, kinds, bias=False)
         else:
             self.decode = nn.Linear(config.width, outputs * cells)
@@ -136,7 +139,15 @@ class ViT(nn.Module):
 
     def share(self, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "batch token"] | None:
         """Part of each token's area that has a value of some variable; none where that is always all of it."""
-        return None if self.masks is None else self.patches.share(x[:, self.masks].amax(1, keepdim=True))
+        return self._share(x, self.patches)
+
+    def _share(self, x: Tensor, patches: Patches) -> Tensor | None:
+        return None if self.masks is None else patches.share(x[:, self.masks].amax(1, keepdim=True))
+
+    @property
+    def levels(self) -> list[Level]:
+        """The levels within windows, finest first; ``patches``, ``biases`` and maps are those of the global one."""
+        return list(self.fine)  # type: ignore[arg-type]
 
     @property
     def biases(self) -> list[Bias]:
@@ -151,30 +162,44 @@ class ViT(nn.Module):
         self, x: Float[Tensor, "batch input *space"], attention: Replace | None = None
     ) -> Float[Tensor, "batch out *space"]:
         """Increments; ``attention(layer, weights) -> weights`` sees, and may replace, every layer's weights."""
-        cells = self._cells(x)
-        h, share = self._placed(self.patches.tokenise(cells)), self.share(x)
+        h, beside = self._begin(x)
+        share = self.share(x)
         for layer, block in enumerate(self._layers):
             if self.config.checkpointing and torch.is_grad_enabled():
                 h = checkpoint(block, h, layer, attention, share, use_reentrant=False)
             else:
                 h = block(h, layer, attention, share)
-        return self._decoded(self.norm(h[:, self.config.registers :]), x, cells)
+        return self._end(h[:, self.config.registers :], x, beside)
 
-    def _cells(self, x: Tensor) -> Tensor:
-        """What patches are cut from."""
-        return x if self.stem is None else self.stem(x)
+    @property
+    def _finest(self) -> Patches:
+        """What cuts the cells into tokens and puts them together."""
+        return self.levels[0].patches if self.fine else self.patches
 
-    def _decoded(self, h: Tensor, x: Tensor, cells: Tensor) -> Float[Tensor, "batch out *space"]:
-        if isinstance(self.decode, Decoder):
-            return self.decode(h, None if self.stem is None else cells) + self.skip(x)
-        return self.patches.assemble(self.decode(h) + self.skip(self.patches.tokenise(x)), self.outputs)
+    def _begin(self, x: Tensor) -> tuple[Float[Tensor, "batch token width"], list[Tensor]]:
+        """Global tokens after the registers; beside them the cells and the tokens that were merged."""
+        cells = x if self.stem is None else self.stem(x)
+        h, beside = self.embed(self._finest.tokenise(cells)), [cells]
+        for level in self.levels:
+            h, fine = level.coarser(h, self._share(x, level.patches))
+            beside.append(fine)
+        return self._placed(h), beside
 
-    def _placed(self, patches: Tensor) -> Float[Tensor, "batch token width"]:
+    def _placed(self, h: Tensor) -> Float[Tensor, "batch token width"]:
         """Tokens that know where they are, after the registers."""
-        h = self.embed(patches)
         if self.place is not None:
             h = h + self.place(self.positions)
         return h if self.registers is None else torch.cat([self.registers.expand(len(h), -1, -1), h], 1)
+
+    def _end(self, h: Tensor, x: Tensor, beside: list[Tensor]) -> Float[Tensor, "batch out *space"]:
+        """Outputs of global tokens."""
+        for level, fine in zip(reversed(self.levels), reversed(beside), strict=False):
+            h = level.finer(h, fine, self._share(x, level.patches))
+        h = self.norm(h)
+        if isinstance(self.decode, Decoder):
+            return self.decode(h, None if self.stem is None else beside[0]) + self.skip(x)
+        patches = self._finest
+        return patches.assemble(self.decode(h) + self.skip(patches.tokenise(x)), self.outputs)
 
     @torch.no_grad()
     def attention_maps(
@@ -184,7 +209,7 @@ class ViT(nn.Module):
 
         Rows sum to one; registers come first, among queries and keys.
         """
-        h, share = self._placed(self.patches.tokenise(self._cells(x))), self.share(x)
+        (h, _), share = self._begin(x), self.share(x)
         for layer, each in enumerate(self._layers):
             for rows, weights in each.attention.weights(each.attended(h), share, block):
                 yield layer, rows, weights
