@@ -174,6 +174,8 @@ class ModelConfig:
         decode: a linear map from each token to its cells ("linear"), or one followed by such convolutions ("conv"),
             which mix across the borders of patches and, after convolutions before, see their result too (U-shaped).
         channels: of convolutions at the cells.
+        sizes: patches along each axis that a token sees, ascending: [1, 3] looks at its own and at three times three
+            around it, [2] has patches that overlap by half.
         levels: for high resolution, blocks within windows before and after two tokens along each axis are merged into
             one, level by level from the finest, e.g. [2]; the ``depth`` global blocks have the coarsest tokens.
             ``window`` is then that of the fine levels, by default three spacings of their tokens. Position and
@@ -200,13 +202,28 @@ class ModelConfig:
     embed: Literal["linear", "conv"] = "linear"
     decode: Literal["linear", "conv"] = "linear"
     channels: int = 24
+    sizes: tuple[int, ...] = (1,)
     levels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, size in zip(("width", "depth", "heads"), PRESETS[self.preset], strict=True):
             object.__setattr__(self, name, getattr(self, name) or size)
         _require(self, 0, "window", "registers", "layer_scale")
-        _require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics", "channels", "levels")
+        _require(
+            self,
+            1,
+            "patch",
+            "width",
+            "depth",
+            "heads",
+            "mlp_ratio",
+            "harmonics",
+            "channels",
+            "levels",
+            "sizes",
+        )
+        if not self.sizes or list(self.sizes) != sorted(set(self.sizes)):
+            raise InputError("model.sizes that ascend", str(list(self.sizes)), "correct them")
 
 
 @dataclass(frozen=True)

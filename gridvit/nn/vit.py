@@ -19,6 +19,7 @@ from gridvit.nn.hierarchy import Level, make_levels, merged_patch
 from gridvit.nn.inputs import Inputs
 from gridvit.nn.padding import GridConv
 from gridvit.nn.position import bounded_features
+from gridvit.nn.scales import CrossScale
 from gridvit.nn.stem import STENCIL, Decoder, Stem
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
@@ -111,7 +112,11 @@ class ViT(nn.Module):
         cells = self._finest.cells
         self.stem = Stem(config, grid, inputs, kinds) if config.embed == "conv" else None
         beside = config.channels if self.stem is not None else 0
-        self.embed = nn.Linear((beside or inputs) * cells, config.width)
+        self.embed: nn.Linear | CrossScale
+        if config.sizes == (1,):
+            self.embed = nn.Linear((beside or inputs) * cells, config.width)
+        else:
+            self.embed = CrossScale(config, grid, beside or inputs, Inputs() if beside else kinds)
         positions = bounded_features(self.patches.tokens)
         self.register_buffer("positions", positions)
         placed = config.position == "bounded" and positions.shape[1] > 0
@@ -179,7 +184,8 @@ class ViT(nn.Module):
     def _begin(self, x: Tensor) -> tuple[Float[Tensor, "batch token width"], list[Tensor]]:
         """Global tokens after the registers; beside them the cells and the tokens that were merged."""
         cells = x if self.stem is None else self.stem(x)
-        h, beside = self.embed(self._finest.tokenise(cells)), [cells]
+        h = self.embed(self._finest.tokenise(cells) if isinstance(self.embed, nn.Linear) else cells)
+        beside = [cells]
         for level in self.levels:
             h, fine = level.coarser(h, self._share(x, level.patches))
             beside.append(fine)
