@@ -176,6 +176,9 @@ class ModelConfig:
         channels: of convolutions at the cells.
         sizes: patches along each axis that a token sees, ascending: [1, 3] looks at its own and at three times three
             around it, [2] has patches that overlap by half.
+        tokens: at each place one of all inputs ("place"), or one for each frame of the history or each variable seen
+            ("frame", "variable"), with what is given beside; distances are then those of the places, and each head
+            learns a number for each pair of frames or variables.
         levels: for high resolution, blocks within windows before and after two tokens along each axis are merged into
             one, level by level from the finest, e.g. [2]; the ``depth`` global blocks have the coarsest tokens.
             ``window`` is then that of the fine levels, by default three spacings of their tokens. Position and
@@ -203,6 +206,7 @@ class ModelConfig:
     decode: Literal["linear", "conv"] = "linear"
     channels: int = 24
     sizes: tuple[int, ...] = (1,)
+    tokens: Literal["place", "frame", "variable"] = "place"
     levels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
@@ -224,6 +228,11 @@ class ModelConfig:
         )
         if not self.sizes or list(self.sizes) != sorted(set(self.sizes)):
             raise InputError("model.sizes that ascend", str(list(self.sizes)), "correct them")
+        if self.tokens != "place" and (self.embed == "conv" or self.levels):
+            got = "model.embed conv" if self.embed == "conv" else f"model.levels {list(self.levels)}"
+            raise InputError(
+                f"one embedding and one level for model.tokens {self.tokens}", got, "leave one of them out"
+            )
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from gridvit.errors import InputError
 from gridvit.nn.bias import AreaWeighted, Bias, Fold
 from gridvit.nn.bias.base import EVERY, Rows
+from gridvit.nn.bias.groups import Grouped
 from gridvit.nn.bias.precision import split
 from gridvit.nn.window import Window
 
@@ -145,11 +146,11 @@ class Attention(nn.Module):
         return (query, key) if self.norms is None else (self.norms[0](query), self.norms[1](key))
 
     def _fold(self, share: Share) -> Fold | None:
-        return self.bias.fold(share) if isinstance(self.bias, AreaWeighted) else self.bias.fold()
+        return self.bias.fold(share) if isinstance(self.bias, AreaWeighted | Grouped) else self.bias.fold()
 
     def _bias(self, rows: Rows, share: Share) -> Tensor:
         bias = self.bias
-        return bias.logits(rows, share) if isinstance(bias, AreaWeighted) else bias.logits(rows)
+        return bias.logits(rows, share) if isinstance(bias, AreaWeighted | Grouped) else bias.logits(rows)
 
     def _logits(self, rows: slice, share: Share) -> Tensor:
         """The bias, and minus infinity beyond the window."""

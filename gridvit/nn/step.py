@@ -12,7 +12,8 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Replace
 from gridvit.nn.features import count, features
-from gridvit.nn.inputs import Inputs
+from gridvit.nn.groups import by_place
+from gridvit.nn.inputs import Inputs, grouped
 from gridvit.nn.position import rim
 from gridvit.nn.vit import ViT
 from gridvit.rollout import Context
@@ -97,7 +98,9 @@ class ModelStep(nn.Module):
         rim = len(self.channels.prognostic) if self.given is not None else 0
         inputs = state + len(self.gappy) + known + rim + len(self.static) + count(config.features)
         outputs = len(self.channels.leads) * len(self.channels.targets)
-        kinds = Inputs.of(self.channels, self._sources(), (-self.mean / self.std).flatten())
+        masked = [self.seen.index(n) for n in self.gappy]
+        groups = grouped(config.tokens, len(self.channels.inputs), self.channels.history, masked, inputs)
+        kinds = Inputs.of(self.channels, self._sources(), (-self.mean / self.std).flatten(), groups)
         return ViT(config, grid, inputs, outputs, masks, kinds)
 
     def _sources(self) -> list[int | None]:
@@ -282,7 +285,8 @@ class ModelStep(nn.Module):
     ) -> Float[Tensor, "batch layer head query key"]:
         """A of every layer and head at these states, from the explicit path, among tokens; rows sum to one.
 
-        Registers are left out, and the rest of a row made to sum to one again.
+        Registers are left out, and the rest of a row made to sum to one again. Of several tokens at a place
+        (``model.tokens``) the weights are summed over those of the key and averaged over those of the query.
         """
         seen: list[Tensor] = []
 
@@ -292,5 +296,5 @@ class ModelStep(nn.Module):
 
         self(state, context, attention=keep)
         lead = self.network.config.registers
-        weights = torch.stack(seen, 1)[..., lead:, lead:]
+        weights = by_place(torch.stack(seen, 1)[..., lead:, lead:], self.network.groups)
         return weights / weights.sum(-1, keepdim=True) if lead else weights

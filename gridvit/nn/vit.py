@@ -14,13 +14,14 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
+from gridvit.nn.bias.groups import Grouped
 from gridvit.nn.bias.precision import check_precision
+from gridvit.nn.ends import make_decode, make_embed
+from gridvit.nn.groups import blocks_by_place
 from gridvit.nn.hierarchy import Level, make_levels, merged_patch
 from gridvit.nn.inputs import Inputs
-from gridvit.nn.padding import GridConv
 from gridvit.nn.position import bounded_features
-from gridvit.nn.scales import CrossScale
-from gridvit.nn.stem import STENCIL, Decoder, Stem
+from gridvit.nn.stem import Decoder
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
 
@@ -109,34 +110,23 @@ class ViT(nn.Module):
         self.config, self.grid, self.outputs, self.masks = config, grid, outputs, masks
         self.fine = nn.ModuleList(make_levels(config, grid, masks is not None, Block))
         self.patches = Patches(grid, merged_patch(config.patch, len(config.levels)))
-        cells = self._finest.cells
-        self.stem = Stem(config, grid, inputs, kinds) if config.embed == "conv" else None
-        beside = config.channels if self.stem is not None else 0
-        self.embed: nn.Linear | CrossScale
-        if config.sizes == (1,):
-            self.embed = nn.Linear((beside or inputs) * cells, config.width)
-        else:
-            self.embed = CrossScale(config, grid, beside or inputs, Inputs() if beside else kinds)
+        self.stem, self.embed = make_embed(config, self._finest, inputs, kinds)
+        self.groups = max(1, len(kinds.groups))
         positions = bounded_features(self.patches.tokens)
         self.register_buffer("positions", positions)
         placed = config.position == "bounded" and positions.shape[1] > 0
         self.place = nn.Linear(positions.shape[1], config.width, bias=False) if placed else None
         biases = make_biases(config, self.patches.tokens, masks is not None)
         windowed = config.window and not config.levels
-        window = Window(self.patches.tokens, config.window, config.registers) if windowed else None
+        window = (
+            Window(self.patches.tokens, config.window, config.registers, self.groups) if windowed else None
+        )
+        if self.groups > 1:
+            how = self.patches.tokens, config.heads, self.groups, config.registers
+            biases = [Grouped(bias, *how) for bias in biases]
         self.blocks = nn.ModuleList(Block(config, bias, window) for bias in biases)
         self.norm = nn.LayerNorm(config.width)
-        self.decode: nn.Linear | Decoder
-        self.skip: nn.Linear | GridConv
-        if config.decode == "conv":
-            self.decode = Decoder(config, self._finest, config.width, beside, outputs)
-            self.skip = GridConv(grid, inputs, outputs, STENCIL, kinds, bias=False)
-        else:
-            self.decode = nn.Linear(config.width, outputs * cells)
-            self.skip = nn.Linear(inputs * cells, outputs * cells, bias=False)
-            nn.init.zeros_(self.decode.weight)
-            nn.init.zeros_(self.decode.bias)
-        nn.init.zeros_(self.skip.weight)
+        self.decode, self.skip = make_decode(config, self._finest, inputs, outputs, kinds)
         registers = (
             nn.Parameter(0.02 * torch.randn(config.registers, config.width)) if config.registers else None
         )
@@ -194,14 +184,14 @@ class ViT(nn.Module):
     def _placed(self, h: Tensor) -> Float[Tensor, "batch token width"]:
         """Tokens that know where they are, after the registers."""
         if self.place is not None:
-            h = h + self.place(self.positions)
+            h = h + self.place(self.positions).repeat_interleave(self.groups, 0)
         return h if self.registers is None else torch.cat([self.registers.expand(len(h), -1, -1), h], 1)
 
     def _end(self, h: Tensor, x: Tensor, beside: list[Tensor]) -> Float[Tensor, "batch out *space"]:
         """Outputs of global tokens."""
         for level, fine in zip(reversed(self.levels), reversed(beside), strict=False):
             h = level.finer(h, fine, self._share(x, level.patches))
-        h = self.norm(h)
+        h = self.norm(h).unflatten(1, (-1, self.groups)).flatten(2)
         if isinstance(self.decode, Decoder):
             return self.decode(h, None if self.stem is None else beside[0]) + self.skip(x)
         patches = self._finest
@@ -213,11 +203,13 @@ class ViT(nn.Module):
     ) -> Iterator[tuple[int, slice, Float[Tensor, "batch head query key"]]]:
         """(layer, queries, weights) of ``block`` queries at a time, so that all pairs are never in memory together.
 
-        Rows sum to one; registers come first, among queries and keys.
+        Rows sum to one; registers come first, among queries and keys. Of several tokens at a place the weights are
+        summed over those of the key and averaged over those of the query.
         """
         (h, _), share = self._begin(x), self.share(x)
         for layer, each in enumerate(self._layers):
-            for rows, weights in each.attention.weights(each.attended(h), share, block):
+            blocks = each.attention.weights(each.attended(h), share, block)
+            for rows, weights in blocks_by_place(blocks, self.config.registers, self.groups):
                 yield layer, rows, weights
             h = each(h, layer, None, share)
 
