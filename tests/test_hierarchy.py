@@ -153,3 +153,10 @@ def test_levels_without_blocks_are_refused() -> None:
     with pytest.raises(InputError) as error:
         ModelConfig(levels=(2, 0))
     assert str(error.value) == "expected model.levels of at least 1, got (2, 0): correct it"
+
+
+def test_half_precision_is_refused_for_the_finest_tokens() -> None:
+    config, ring = replace(SMALL, patch=(1,), levels=(1, 1)), Grid.regular(256)
+    with pytest.raises(InputError, match=r"^expected a distance bias that bfloat16 holds within 0.01"):
+        ViT(config, ring, 1, 1).check_precision(torch.bfloat16)
+    ViT(replace(config, patch=(4,), levels=()), ring, 1, 1).check_precision(torch.bfloat16)

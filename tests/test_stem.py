@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from curvilinear_data import regional
 
 from gridvit import checkpoint
 from gridvit.analysis.bloch import bloch
@@ -79,8 +80,9 @@ def test_commutes_with_zonal_shifts_on_the_sphere(config: ModelConfig, columns: 
         (Grid.latlon(7, 10), (3, 5)),
         (Grid.regular(13, periodic=False), (5,)),
         (Grid.regular((3, 4, 5), periodic=False), (2, 3, 1)),
+        (Grid.from_dataset(regional(5, 7, 1)), (2, 3)),
     ],
-    ids=["cells", "box", "channel", "sphere", "line", "three axes"],
+    ids=["cells", "box", "channel", "sphere", "line", "three axes", "mesh"],
 )
 def test_any_patch_on_any_grid(config: ModelConfig, grid: Grid, patch: tuple[int, ...]) -> None:
     made, x = network(replace(config, patch=patch), grid), fields(grid)

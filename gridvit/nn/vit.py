@@ -215,4 +215,4 @@ class ViT(nn.Module):
 
     def check_precision(self, dtype: torch.dtype) -> None:
         """Refuse half precision where the tokens are too near each other for the folded bias; see ``logit_error``."""
-        check_precision(self.biases, dtype)
+        check_precision([*self.biases, *(bias for level in self.levels for bias in level.biases)], dtype)
