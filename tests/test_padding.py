@@ -67,6 +67,12 @@ def test_a_scalar_over_the_pole_of_an_odd_number_of_columns() -> None:
     assert torch.equal(found[-1], (row.roll(4) + row.roll(5)) / 2)
 
 
+def test_a_single_row_has_a_pole_at_either_end() -> None:
+    row = torch.arange(4.0).reshape(1, 1, 1, 4)
+    found = Padding(Grid.latlon(1, 4), [(1, 2), (0, 0)], 1, Inputs((0,), (1.0,)))(row)
+    assert found[0, 0].tolist() == [[0, -1, 2, 1], [0, 1, 2, 3], [0, -1, 2, 1], [0, -1, 2, 1]]
+
+
 def test_around_and_at_walls_by_hand() -> None:
     grid = Grid.regular((2, 3), periodic=(False, True))
     x = torch.arange(6.0).reshape(1, 1, 2, 3)

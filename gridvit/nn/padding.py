@@ -35,8 +35,9 @@ class Padding(nn.Module):
         self, grid: Grid, widths: Sequence[tuple[int, int]], channels: int = 0, kinds: Inputs | None = None
     ) -> None:
         super().__init__()
-        self.grid, self.widths = grid, tuple(widths)
-        self.vectors = kinds is not None and bool(kinds.vectors) and any(poles(grid))
+        self.periodic, self.widths, self.poles = grid.periodic, tuple(widths), poles(grid)
+        self.on_pole = [int(np.isclose(abs(grid.centers[0][edge]), 90)) for edge in (0, -1)]
+        self.vectors = kinds is not None and bool(kinds.vectors) and any(self.poles)
         if kinds is not None and self.vectors:
             sign, zero = torch.ones(channels), torch.zeros(channels)
             sign[list(kinds.vectors)] = -1.0
@@ -47,24 +48,24 @@ class Padding(nn.Module):
     def forward(self, x: Float[Tensor, "batch channel *space"]) -> Float[Tensor, "batch channel *padded"]:
         """Latitude first: over a pole a row needs its whole circle."""
         for axis, (low, high) in enumerate(self.widths):
-            if low or high:
-                dim, n = axis + 2, x.shape[axis + 2]
-                if self.grid.periodic[axis]:
-                    x = _around(x, dim, low, high)
-                else:
-                    x = torch.cat([self._beyond(x, dim, low, 0), x, self._beyond(x, dim, high, n - 1)], dim)
+            if not (low or high):
+                continue
+            if self.periodic[axis]:
+                x = _around(x, axis + 2, low, high)
+            else:
+                x = torch.cat([self._beyond(x, axis, low, 0), x, self._beyond(x, axis, high, 1)], axis + 2)
         return x
 
-    def _beyond(self, x: Tensor, dim: int, width: int, edge: int) -> Tensor:
-        """Ghost cells beyond the cell ``edge`` of a bounded axis."""
-        if dim == 2 and any(ends := poles(self.grid)) and ends[edge > 0]:
-            return self._over_pole(x, width, edge)
+    def _beyond(self, x: Tensor, axis: int, width: int, end: int) -> Tensor:
+        """Ghost cells before (0) or after (1) a bounded axis."""
+        if axis == 0 and self.poles[end]:
+            return self._over_pole(x, width, end)
+        dim, edge = axis + 2, end * (x.shape[axis + 2] - 1)
         return x.narrow(dim, edge, 1).expand(*x.shape[:dim], width, *x.shape[dim + 1 :])
 
-    def _over_pole(self, x: Tensor, width: int, edge: int) -> Tensor:
-        on_pole = int(np.isclose(abs(self.grid.centers[0][edge]), 90))
-        first = x.shape[2] - on_pole - width if edge else on_pole
-        rows = _opposite(x.narrow(2, first, width).flip(2))
+    def _over_pole(self, x: Tensor, width: int, end: int) -> Tensor:
+        away = (torch.arange(width, device=x.device) + self.on_pole[end]).clamp(max=x.shape[2] - 1)
+        rows = _opposite(x.index_select(2, x.shape[2] - 1 - away if end else away.flip(0)))
         return self.twice_zero + self.sign * rows if self.vectors else rows
 
 
