@@ -82,11 +82,13 @@ class ViT(nn.Module):
     be predicted. ``masks`` says which inputs are 1 where a variable has a value and 0 where it is filled, if each
     variable has one; a token without any value is no key then. Decoder and skip start at zero, so an untrained network
     is persistence. The skip is linear and stays within a patch: it carries amplitudes past the norms, which keep only
-    directions. With ``model.decode`` "conv" it is a stencil of the field instead. Reference: Dosovitskiy et al. (2021),
-    arXiv:2010.11929.
+    directions. With ``model.decode`` "conv" it is a stencil of the field instead. ``kinds`` says which inputs are
+    components of vectors, and which make each token where there are several at a place. Reference: Dosovitskiy et al.
+    (2021), arXiv:2010.11929.
 
     Raises:
-        InputError: a patch that does not fit the grid, heads too narrow for the bias, features off the sphere.
+        InputError: a patch, sizes or levels that do not fit the grid, heads too narrow for the bias, features off the
+            sphere, several tokens at a place whose inputs are not said.
     """
 
     positions: Tensor
