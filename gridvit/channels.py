@@ -29,6 +29,7 @@ class Channels:
         leads: steps of the data to what is predicted, ascending multiples of the first, which is the model's step.
         boundary: cells at each bounded axis whose u(t + L) is given.
         parameters: numbers that each trajectory has of its own and the model is told, a name for each.
+        vector: those that are horizontal components of vectors, which turn round over a pole.
 
     Raises:
         InputError: nothing to predict; leads that are no multiples of the first; several leads where something is
@@ -45,6 +46,7 @@ class Channels:
     leads: tuple[int, ...] = (1,)
     boundary: int = 0
     parameters: tuple[str, ...] = ()
+    vector: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.targets:

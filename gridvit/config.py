@@ -182,6 +182,20 @@ class ModelConfig:
         features: further inputs made from place and time (sphere only): local solar time, day of the year,
             insolation at the top of the atmosphere (daily mean where a step is a day or longer), sine of latitude,
             and the two horizontal components of the position on the unit sphere for longitude.
+        embed: patches of the fields ("linear"), or of two layers of convolutions of the fields ("conv"), which continue
+            them around periodic axes, over the poles, and as they are at walls.
+        decode: a linear map from each token to its cells ("linear"), or one followed by such convolutions ("conv"),
+            which mix across the borders of patches and, after convolutions before, see their result too (U-shaped).
+        channels: of convolutions at the cells.
+        sizes: patches along each axis that a token sees, ascending: [1, 3] looks at its own and at three times three
+            around it, [2] has patches that overlap by half.
+        tokens: at each place one of all inputs ("place"), or one for each frame of the history or each variable seen
+            ("frame", "variable"), with what is given beside; distances are then those of the places, and each head
+            learns a number for each pair of frames or variables.
+        levels: for high resolution, blocks within windows before and after two tokens along each axis are merged into
+            one, level by level from the finest, e.g. [2]; the ``depth`` global blocks have the coarsest tokens.
+            ``window`` is then that of the fine levels, by default three spacings of their tokens. Position and
+            registers are those of the coarsest.
     """
 
     kind: Literal["vit"] = "vit"
@@ -204,12 +218,26 @@ class ModelConfig:
     leads: Literal["channels", "condition"] = "channels"
     half: Literal[0, 2, 3] = 0
     checkpointing: bool = False
+    embed: Literal["linear", "conv"] = "linear"
+    decode: Literal["linear", "conv"] = "linear"
+    channels: int = 24
+    sizes: tuple[int, ...] = (1,)
+    tokens: Literal["place", "frame", "variable"] = "place"
+    levels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, size in zip(("width", "depth", "heads"), PRESETS[self.preset], strict=True):
             object.__setattr__(self, name, getattr(self, name) or size)
         _require(self, 0, "window", "registers", "layer_scale", "spectral")
         _require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics")
+        _require(self, 1, "channels", "levels", "sizes")
+        if not self.sizes or list(self.sizes) != sorted(set(self.sizes)):
+            raise InputError("model.sizes that ascend", str(list(self.sizes)), "correct them")
+        if self.tokens != "place" and (self.embed == "conv" or self.levels):
+            got = "model.embed conv" if self.embed == "conv" else f"model.levels {list(self.levels)}"
+            raise InputError(
+                f"one embedding and one level for model.tokens {self.tokens}", got, "leave one of them out"
+            )
 
 
 @dataclass(frozen=True)

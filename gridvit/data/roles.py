@@ -86,8 +86,9 @@ def channels(variables: Sequence[Variable], statics: Sequence[Variable], data: D
     names: dict[str, Any] = {role: tuple(v.name for v in variables if v.role == role) for role in ROLES}
     index = tuple(v.name for v in variables if v.of)
     static = tuple(v.name for v in statics)
+    vector = tuple(v.name for v in variables if v.component)
     frames: dict[str, Any] = {"history": data.history, "leads": data.leads, "boundary": data.boundary}
-    return Channels(**names, static=static, index=index, **frames)
+    return Channels(**names, static=static, index=index, vector=vector, **frames)
 
 
 def requested(ds: xr.Dataset, data: DataConfig) -> tuple[Variable, ...]:

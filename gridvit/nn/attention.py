@@ -12,6 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from gridvit.errors import InputError
 from gridvit.nn.bias import AreaWeighted, Bias, Fold
 from gridvit.nn.bias.base import EVERY, Rows
+from gridvit.nn.bias.groups import Grouped
 from gridvit.nn.bias.precision import COPIES, HALF, computed_in, exact, refuse_rounded, split
 from gridvit.nn.rotary import Rotary
 from gridvit.nn.window import Window
@@ -184,13 +185,14 @@ class Attention(nn.Module):
         return (query, key) if self.rotary is None else (self.rotary(query), self.rotary(key))
 
     def _fold(self, share: Share) -> Fold | None:
+        bias = self.bias
         with exact(self.out.weight):
-            return self.bias.fold(share) if isinstance(self.bias, AreaWeighted) else self.bias.fold()
+            return bias.fold(share) if isinstance(bias, AreaWeighted | Grouped) else bias.fold()
 
     def _bias(self, rows: Rows, share: Share) -> Tensor:
         bias = self.bias
         with exact(self.out.weight):
-            return bias.logits(rows, share) if isinstance(bias, AreaWeighted) else bias.logits(rows)
+            return bias.logits(rows, share) if isinstance(bias, AreaWeighted | Grouped) else bias.logits(rows)
 
     def _logits(self, rows: slice, share: Share) -> Tensor:
         """The bias, and minus infinity beyond the window."""

@@ -27,6 +27,7 @@ class Rotary(nn.Module):
         dims: of queries and keys that are turned.
         registers: leading tokens without a place.
         extent: whose bounds measure s; those of ``grid`` where absent.
+        groups: tokens at each place, one after another.
 
     Raises:
         InputError: fewer than two dimensions for each axis.
@@ -34,7 +35,9 @@ class Rotary(nn.Module):
 
     turn: Tensor
 
-    def __init__(self, grid: Grid, dims: int, registers: int = 0, extent: Grid | None = None) -> None:
+    def __init__(
+        self, grid: Grid, dims: int, registers: int = 0, extent: Grid | None = None, groups: int = 1
+    ) -> None:
         super().__init__()
         if dims < 2 * grid.ndim:
             raise InputError(
@@ -43,9 +46,8 @@ class Rotary(nn.Module):
                 "raise model.width, or lower model.heads or model.harmonics",
             )
         angles = torch.from_numpy(rotary_angles(grid, dims // 2, extent or grid))
-        turn = torch.stack(
-            [pad(angles, (0, 0, registers, 0)).cos(), pad(angles, (0, 0, registers, 0)).sin()], -1
-        )
+        angles = pad(angles.repeat_interleave(groups, 0), (0, 0, registers, 0))
+        turn = torch.stack([angles.cos(), angles.sin()], -1)
         self.register_buffer("turn", turn.float())
 
     def forward(self, x: Float[Tensor, "batch head token dim"]) -> Float[Tensor, "batch head token dim"]:

@@ -14,7 +14,9 @@ from gridvit.nn.attention import Replace
 from gridvit.nn.companion import carried
 from gridvit.nn.conditioning import normalised, refuse_one_lead, with_lead
 from gridvit.nn.features import count, features
+from gridvit.nn.groups import by_place
 from gridvit.nn.indices import with_means
+from gridvit.nn.inputs import Inputs, grouped
 from gridvit.nn.moving import moved_step
 from gridvit.nn.position import rim, with_rim
 from gridvit.nn.vit import ViT
@@ -115,11 +117,21 @@ class ModelStep(nn.Module):
         known = 2 * (len(self.forcings) + len(self.gappy_forcings))
         rim = len(self.channels.prognostic) if self.given is not None else 0
         inputs = state + len(self.gappy) + known + rim + len(self.static) + count(config.features)
-        channels, told = self.channels, len(self.channels.parameters)
+        channels, told, leads = self.channels, len(self.channels.parameters), len(self.channels.leads)
         if config.leads == "condition":
             refuse_one_lead(channels.leads)
-            return ViT(config, grid, inputs, len(channels.targets), masks, told + 1)
-        return ViT(config, grid, inputs, len(channels.leads) * len(channels.targets), masks, told)
+            told, leads = told + 1, 1
+        masked = [self.seen.index(n) for n in self.gappy]
+        groups = grouped(config.tokens, len(channels.inputs), channels.history, masked, inputs)
+        kinds = Inputs.of(channels, self._sources(), (-self.mean / self.std).flatten(), groups)
+        return ViT(config, grid, inputs, leads * len(channels.targets), masks, kinds, told)
+
+    def _sources(self) -> list[int | None]:
+        """The variable of a frame that each input is, of masks none; statics and features follow."""
+        state: list[int | None] = [self.source[n] for n in self.seen]
+        known = [*self.forcings * 2, *[None] * (2 * len(self.gappy_forcings))]
+        rim = range(len(self.channels.prognostic)) if self.given is not None else ()
+        return [*state, *[None] * len(self.gappy), *known, *rim]
 
     @property
     def grid(self) -> Grid:
@@ -281,7 +293,8 @@ class ModelStep(nn.Module):
     ) -> Float[Tensor, "batch layer head query key"]:
         """A of every layer and head at these states, from the explicit path, among tokens; rows sum to one.
 
-        Registers are left out, and the rest of a row made to sum to one again.
+        Registers are left out, and the rest of a row made to sum to one again. Of several tokens at a place
+        (``model.tokens``) the weights are summed over those of the key and averaged over those of the query.
         """
         seen: list[Tensor] = []
 
@@ -291,5 +304,5 @@ class ModelStep(nn.Module):
 
         self(state, context, attention=keep)
         lead = self.network.config.registers
-        weights = torch.stack(seen, 1)[..., lead:, lead:]
+        weights = by_place(torch.stack(seen, 1)[..., lead:, lead:], self.network.groups)
         return weights / weights.sum(-1, keepdim=True) if lead else weights

@@ -15,11 +15,17 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
+from gridvit.nn.bias.groups import Grouped
 from gridvit.nn.bias.precision import HALF, check_precision, computed_in
 from gridvit.nn.conditioning import UNTOLD, Branches, Conditioner, gated, scaled
+from gridvit.nn.ends import make_decode, make_embed
+from gridvit.nn.groups import blocks_by_place
+from gridvit.nn.hierarchy import Level, make_levels, merged_patch
+from gridvit.nn.inputs import Inputs
 from gridvit.nn.moving import carried, refuse_unmovable
 from gridvit.nn.position import position_features
 from gridvit.nn.rotary import Rotary
+from gridvit.nn.stem import Decoder
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
 
@@ -90,13 +96,15 @@ class ViT(nn.Module):
     be predicted. ``masks`` says which inputs are 1 where a variable has a value and 0 where it is filled, if each
     variable has one; a token without any value is no key then. Decoder and skip start at zero, so an untrained network
     is persistence. The skip is linear and stays within a patch: it carries amplitudes past the norms, which keep only
-    directions. ``conditions`` is how many numbers, such as coefficients of the equation, it is told of each state; see
-    ``Conditioner``. Positions along the axes are measured by the bounds of ``extent``, the grid's where absent.
+    directions. With ``model.decode`` "conv" it is a stencil of the field instead. ``kinds`` says which inputs are
+    components of vectors, and which make each token where there are several at a place. ``conditions`` is how many
+    numbers, such as coefficients of the equation, it is told of each state; see ``Conditioner``. Positions along the
+    axes are measured by the bounds of ``extent``, the grid's where absent.
     Reference: Dosovitskiy et al. (2021), arXiv:2010.11929.
 
     Raises:
-        InputError: a patch that does not fit the grid, heads too narrow for the bias, features or harmonics off
-            the sphere.
+        InputError: a patch, sizes or levels that do not fit the grid, heads too narrow for the bias, features or
+            harmonics off the sphere, several tokens at a place whose inputs are not said.
     """
 
     positions: Tensor
@@ -110,6 +118,7 @@ class ViT(nn.Module):
         inputs: int,
         outputs: int,
         masks: slice | None = None,
+        kinds: Inputs | None = None,
         conditions: int = 0,
         extent: Grid | None = None,
     ) -> None:
@@ -119,25 +128,20 @@ class ViT(nn.Module):
                 "latitude and longitude for model.features", "a plane", "leave model.features out"
             )
         self.config, self.grid, self.inputs, self.outputs, self.masks = config, grid, inputs, outputs, masks
-        self.patches = Patches(grid, config.patch)
-        cells = self.patches.cells
-        self.embed = nn.Linear(inputs * cells, config.width)
+        self.kinds = kinds or Inputs()
+        self.groups = max(1, len(self.kinds.groups))
+        self.fine = nn.ModuleList(make_levels(config, grid, masks is not None, Block))
+        self.patches = Patches(grid, merged_patch(config.patch, len(config.levels)))
+        self.stem, self.embed = make_embed(config, self._finest, inputs, self.kinds)
         tokens = self.patches.tokens
         self.extent = extent or tokens
         positions = position_features(config.position, tokens, self.extent)
         self.register_buffer("positions", positions)
         placed = positions.shape[1] > 0
         self.place = nn.Linear(positions.shape[1], config.width, bias=False) if placed else None
-        biases = make_biases(config, tokens, masks is not None)
-        window = Window(tokens, config.window, config.registers) if config.window else None
-        turned = partial(Rotary, tokens, registers=config.registers, extent=self.extent)
-        rotary = turned if config.position == "rope" else None
-        self.blocks = nn.ModuleList(Block(config, bias, window, rotary) for bias in biases)
+        self.blocks = nn.ModuleList(self._make_blocks())
         self.norm = nn.LayerNorm(config.width)
-        self.decode = nn.Linear(config.width, outputs * cells)
-        self.skip = nn.Linear(inputs * cells, outputs * cells, bias=False)
-        for start in (self.decode.weight, self.decode.bias, self.skip.weight):
-            nn.init.zeros_(start)
+        self.decode, self.skip = make_decode(config, self._finest, inputs, outputs, self.kinds)
         registers = (
             nn.Parameter(0.02 * torch.randn(config.registers, config.width)) if config.registers else None
         )
@@ -152,7 +156,15 @@ class ViT(nn.Module):
 
     def share(self, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "batch token"] | None:
         """Part of each token's area that has a value of some variable; none where that is always all of it."""
-        return None if self.masks is None else self.patches.share(x[:, self.masks].amax(1, keepdim=True))
+        return self._share(x, self.patches)
+
+    def _share(self, x: Tensor, patches: Patches) -> Tensor | None:
+        return None if self.masks is None else patches.share(x[:, self.masks].amax(1, keepdim=True))
+
+    @property
+    def levels(self) -> list[Level]:
+        """The levels within windows, finest first; ``patches``, ``biases`` and maps are those of the global one."""
+        return list(self.fine)  # type: ignore[arg-type]
 
     @property
     def biases(self) -> list[Bias]:
@@ -174,28 +186,63 @@ class ViT(nn.Module):
         ``condition`` is of order one; a network without conditions ignores it.
         """
         self._refuse_rounded(x)
-        patches = self.patches.tokenise(x)
-        h, share, told = self._placed(patches), self.share(x), self._told(condition)
+        (h, beside), share, told = self._begin(x), self.share(x), self._told(condition)
         for layer, block in enumerate(self._layers):
             if self.config.checkpointing and torch.is_grad_enabled():
                 h = checkpoint(block, h, layer, attention, share, told[layer], use_reentrant=False)
             else:
                 h = block(h, layer, attention, share, told[layer])
-        h = h[:, self.config.registers :]
-        return self.patches.assemble(self.decode(self.norm(h)) + self.skip(patches), self.outputs)
+        return self._end(h[:, self.config.registers :], x, beside)
+
+    @property
+    def _finest(self) -> Patches:
+        """What cuts the cells into tokens and puts them together."""
+        return self.levels[0].patches if self.fine else self.patches
+
+    def _make_blocks(self) -> Iterator[Block]:
+        """The global blocks, within ``model.window`` where there are no levels."""
+        config, tokens = self.config, self.patches.tokens
+        biases = make_biases(config, tokens, self.masks is not None)
+        windowed = config.window and not config.levels
+        window = Window(tokens, config.window, config.registers, self.groups) if windowed else None
+        turned = partial(Rotary, tokens, registers=config.registers, extent=self.extent, groups=self.groups)
+        if self.groups > 1:
+            how = tokens, config.heads, self.groups, config.registers
+            biases = [Grouped(bias, *how) for bias in biases]
+        for bias in biases:
+            yield Block(config, bias, window, turned if config.position == "rope" else None)
 
     def _told(self, condition: Tensor | None) -> list[Branches]:
         """What each block is told."""
         return [UNTOLD] * len(self.blocks) if self.conditioner is None else self.conditioner(condition)
 
-    def _placed(self, patches: Tensor) -> Float[Tensor, "batch token width"]:
+    def _begin(self, x: Tensor) -> tuple[Float[Tensor, "batch token width"], list[Tensor]]:
+        """Global tokens after the registers; beside them the cells and the tokens that were merged."""
+        cells = x if self.stem is None else self.stem(x)
+        h = self.embed(self._finest.tokenise(cells) if isinstance(self.embed, nn.Linear) else cells)
+        beside = [cells]
+        for level in self.levels:
+            h, fine = level.coarser(h, self._share(x, level.patches))
+            beside.append(fine)
+        return self._placed(h), beside
+
+    def _placed(self, h: Tensor) -> Float[Tensor, "batch token width"]:
         """Tokens that know where they are, after the registers."""
-        h = self.embed(patches)
         if self.place is not None:
-            h = h + self.place(self.positions)
+            h = h + self.place(self.positions).repeat_interleave(self.groups, 0)
         if self.table is not None:
-            h = h + self.table
+            h = h + self.table.repeat_interleave(self.groups, 0)
         return h if self.registers is None else torch.cat([self.registers.expand(len(h), -1, -1), h], 1)
+
+    def _end(self, h: Tensor, x: Tensor, beside: list[Tensor]) -> Float[Tensor, "batch out *space"]:
+        """Outputs of global tokens."""
+        for level, fine in zip(reversed(self.levels), reversed(beside), strict=False):
+            h = level.finer(h, fine, self._share(x, level.patches))
+        h = self.norm(h).unflatten(1, (-1, self.groups)).flatten(2)
+        if isinstance(self.decode, Decoder):
+            return self.decode(h, None if self.stem is None else beside[0]) + self.skip(x)
+        patches = self._finest
+        return patches.assemble(self.decode(h) + self.skip(patches.tokenise(x)), self.outputs)
 
     def on(self, grid: Grid) -> ViT:
         """The same network on another grid: weights and the biases' physical lengths stay, the geometry is new.
@@ -211,9 +258,9 @@ class ViT(nn.Module):
         refuse_unmovable(self, grid)
         with torch.random.fork_rng(devices=[]):
             conditions = 0 if self.conditioner is None else self.conditioner.conditions
-            sizes = self.inputs, self.outputs, self.masks, conditions
+            sizes = self.inputs, self.outputs, self.masks, self.kinds, conditions
             other = ViT(self.config, grid, *sizes, extent=self.extent)
-        other.to(self.skip.weight)
+        other.to(self.norm.weight)
         other.load_state_dict(carried(self, other))
         return other.train(self.training)
 
@@ -226,17 +273,20 @@ class ViT(nn.Module):
     ) -> Iterator[tuple[int, slice, Float[Tensor, "batch head query key"]]]:
         """(layer, queries, weights) of ``block`` queries at a time, so that all pairs are never in memory together.
 
-        Rows sum to one; registers come first, among queries and keys.
+        Rows sum to one; registers come first, among queries and keys. Of several tokens at a place the weights are
+        summed over those of the key and averaged over those of the query.
         """
-        h, share, told = self._placed(self.patches.tokenise(x)), self.share(x), self._told(condition)
+        (h, _), share, told = self._begin(x), self.share(x), self._told(condition)
         for layer, each in enumerate(self._layers):
-            for rows, weights in each.attention.weights(each.attended(h, told[layer]), share, block):
+            blocks = each.attention.weights(each.attended(h, told[layer]), share, block)
+            for rows, weights in blocks_by_place(blocks, self.config.registers, self.groups):
                 yield layer, rows, weights
             h = each(h, layer, None, share, told[layer])
 
     def check_precision(self, dtype: torch.dtype) -> None:
         """Refuse half precision where the tokens are too near each other for the folded bias; see ``logit_error``."""
-        check_precision(self.biases, dtype, self.config.half or 2)
+        biases = [*self.biases, *(bias for level in self.levels for bias in level.biases)]
+        check_precision(biases, dtype, self.config.half or 2)
         self.held.add(dtype)
 
     def _refuse_rounded(self, x: Tensor) -> None:

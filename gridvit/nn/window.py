@@ -29,6 +29,7 @@ class Window(nn.Module):
         grid: of the tokens.
         reach: km on a sphere, the unit of the axes on planes.
         registers: leading tokens without a place.
+        groups: tokens at each place, one after another.
 
     Raises:
         InputError: a reach of less than the distance of neighbouring tokens, where nothing would be seen but itself.
@@ -39,7 +40,7 @@ class Window(nn.Module):
     masks: Tensor
     order: Tensor
 
-    def __init__(self, grid: Grid, reach: float | int, registers: int = 0) -> None:
+    def __init__(self, grid: Grid, reach: float | int, registers: int = 0, groups: int = 1) -> None:
         super().__init__()
         token = nearest_distance(grid)
         if reach < token * (1 - ROUNDING):
@@ -49,7 +50,8 @@ class Window(nn.Module):
                 f"{reach:.6g} {unit}",
                 "raise it, or lower model.patch",
             )
-        self.grid, self.reach, self.registers = grid, reach * (1 + ROUNDING), registers
+        self.grid, self.reach = grid, reach * (1 + ROUNDING)
+        self.registers, self.groups = registers, groups
         queries, keys, masks = zip(*self._blocks(), strict=True)
         self.sizes = [mask.shape for mask in masks]
         flat = np.concatenate(queries)
@@ -63,18 +65,23 @@ class Window(nn.Module):
 
     def _blocks(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Numbers of queries and of keys, and the mask between them, registers first."""
-        lead, total = np.arange(self.registers), self.grid.size + self.registers
+        lead, total = np.arange(self.registers), self.grid.size * self.groups + self.registers
         if self.registers:
             yield lead, np.arange(total), np.ones((self.registers, total), bool)
         tree, points, radius = self._tree()
         for members in tiles(self.grid.shape):
             near = tree.query_ball_point(points[members], radius)
             keys = np.unique(np.concatenate(near)).astype(np.int64)
-            mask = np.zeros((len(members), self.registers + len(keys)), bool)
-            mask[:, : self.registers] = True
+            mask = np.zeros((len(members), len(keys)), bool)
             for row, found in zip(mask, near, strict=True):
-                row[self.registers + np.searchsorted(keys, found)] = True
-            yield members + self.registers, np.concatenate([lead, keys + self.registers]), mask
+                row[np.searchsorted(keys, found)] = True
+            mask = mask.repeat(self.groups, 0).repeat(self.groups, 1)
+            mask = np.concatenate([np.ones((len(mask), self.registers), bool), mask], 1)
+            yield self._tokens(members), np.concatenate([lead, self._tokens(keys)]), mask
+
+    def _tokens(self, places: np.ndarray) -> np.ndarray:
+        """Numbers of the tokens at ``places``."""
+        return (places[:, None] * self.groups + np.arange(self.groups)).ravel() + self.registers
 
     def _tree(self) -> tuple[cKDTree, np.ndarray, float]:
         """Points, by chords through the sphere or wrapped about the periodic axes, and the radius among them."""
@@ -109,9 +116,10 @@ class Window(nn.Module):
     def near(self, rows: Tensor) -> Bool[Tensor, "query key"]:
         """Which keys the queries ``rows`` may see, from the grid's own distances: the reference."""
         tokens = rows.cpu().numpy() - self.registers
-        near = np.ones((len(tokens), self.registers + self.grid.size), bool)
+        near = np.ones((len(tokens), self.registers + self.grid.size * self.groups), bool)
         placed = tokens >= 0
-        near[placed, self.registers :] = self.grid.distances(tokens[placed]) <= self.reach
+        reached = self.grid.distances(tokens[placed] // self.groups) <= self.reach
+        near[placed, self.registers :] = reached.repeat(self.groups, 1)
         return torch.from_numpy(near).to(rows.device)
 
 

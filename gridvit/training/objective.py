@@ -29,8 +29,9 @@ def learning_rate_factor(step: int, warmup: int, total: int) -> float:
 
 
 def decayed_groups(module: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices of linear layers decay; biases, norms and the distance bias do not: a decayed bias would prefer l."""
-    decayed = {id(m.weight) for m in module.modules() if isinstance(m, torch.nn.Linear)}
+    """Matrices of layers decay; biases, norms and the distance bias do not: a decayed bias would prefer l."""
+    linear = (torch.nn.Linear, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d)
+    decayed = {id(m.weight) for m in module.modules() if isinstance(m, linear)}
     parameters = [p for p in module.parameters() if p.requires_grad]
     return [
         {"params": [p for p in parameters if id(p) in decayed], "weight_decay": weight_decay},
