@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.grid import Grid
+from gridvit.nn.hidden import present_areas
 from gridvit.nn.vit import ViT
 
 
@@ -33,7 +34,7 @@ def attention_statistics(
     """
     tokens, lead = network.patches.tokens, network.config.registers
     far = farthest(tokens, block)
-    areas = present_areas(network, x)
+    areas = present_areas(tokens, network.share(x)).to(x.device)
     sums: dict[int, list[Tensor]] = {}
     base = torch.zeros(bins, dtype=torch.float64, device=x.device)
     for layer, rows, weights in network.attention_maps(x, block):
@@ -54,14 +55,6 @@ def attention_statistics(
         "dropped": 1 - mass,
         "lift": torch.where(base > 0, lift / base, torch.nan),
     }
-
-
-def present_areas(network: ViT, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "_batch token"]:
-    """Areas of sum one: of the tokens for all states (one row), or of the part of them that has values in each."""
-    tokens, share = network.patches.tokens, network.share(x)
-    areas = torch.from_numpy(tokens.areas.ravel())[None].to(x.device)
-    areas = areas if share is None else areas * share.double()
-    return areas / areas.sum(-1, keepdim=True)
 
 
 def block_sums(

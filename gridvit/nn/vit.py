@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
 from gridvit.nn.bias.precision import check_precision
+from gridvit.nn.hidden import Features, chosen_layers, present_areas
 from gridvit.nn.position import bounded_features
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
@@ -132,14 +133,44 @@ class ViT(nn.Module):
     ) -> Float[Tensor, "batch out *space"]:
         """Increments; ``attention(layer, weights) -> weights`` sees, and may replace, every layer's weights."""
         patches = self.patches.tokenise(x)
-        h, share = self._placed(patches), self.share(x)
+        for h in self._hidden(patches, self.share(x), attention):  # noqa: B007 (the last is wanted)
+            pass
+        h = h[:, self.config.registers :]
+        return self.patches.assemble(self.decode(self.norm(h)) + self.skip(patches), self.outputs)
+
+    def features(
+        self, x: Float[Tensor, "batch input *space"], layers: Sequence[int] = (-1,)
+    ) -> list[Features]:
+        """h_l of the named layers: the network as a front end, with or without gradients.
+
+        Args:
+            x: as for ``forward``.
+            layers: 0 is the embedding, ``depth`` the last block, negative ones count from the end.
+
+        Returns:
+            One for each of ``layers``, in their order.
+
+        Raises:
+            InputError: a layer that there is not.
+        """
+        chosen, share = chosen_layers(layers, len(self.blocks)), self.share(x)
+        areas = present_areas(self.patches.tokens, share).to(x.device)
+        hidden = enumerate(self._hidden(self.patches.tokenise(x), share))
+        kept = {n: h for n, h in hidden if n in chosen}
+        return [Features.of(layer, kept[layer], areas, self.patches.tokens) for layer in chosen]
+
+    def _hidden(
+        self, patches: Tensor, share: Tensor | None, attention: Replace | None = None
+    ) -> Iterator[Tensor]:
+        """Tokens, registers first, after the embedding and after each block."""
+        h = self._placed(patches)
+        yield h
         for layer, block in enumerate(self._layers):
             if self.config.checkpointing and torch.is_grad_enabled():
                 h = checkpoint(block, h, layer, attention, share, use_reentrant=False)
             else:
                 h = block(h, layer, attention, share)
-        h = h[:, self.config.registers :]
-        return self.patches.assemble(self.decode(self.norm(h)) + self.skip(patches), self.outputs)
+            yield h
 
     def _placed(self, patches: Tensor) -> Float[Tensor, "batch token width"]:
         """Tokens that know where they are, after the registers."""
