@@ -20,28 +20,40 @@ class Features:
     layer:   0 after the embedding, the depth after the last block.
     cls:     (B, width): the first register, which a head on it makes a class token; the mean where there is none.
     patches: (B, token, width), registers left out.
-    mean:    (B, width): sum_j w_j h_j over the patches, w_j their share of the area that has values.
+    areas:   (B or 1, token), of sum one: the part of each token's area that has values.
     grid:    of the tokens.
     """
 
     layer: int
     cls: Float[Tensor, "batch width"]
     patches: Float[Tensor, "batch token width"]
-    mean: Float[Tensor, "batch width"]
+    areas: Float[Tensor, "_batch token"]
     grid: Grid
 
     @classmethod
     def of(cls, layer: int, tokens: Tensor, areas: Tensor, grid: Grid) -> Features:
-        """Those of all ``tokens`` (B, registers + token, width), with areas of sum one."""
-        patches = tokens[:, tokens.shape[1] - grid.size :]
-        mean = (areas.to(patches)[..., None] * patches).sum(1)
-        first = tokens[:, 0] if tokens.shape[1] > grid.size else mean
-        return cls(layer, first, patches, mean, grid)
+        """Those of all ``tokens`` (B, registers + token, width)."""
+        patches, areas = tokens[:, tokens.shape[1] - grid.size :], areas.to(tokens)
+        first = tokens[:, 0] if tokens.shape[1] > grid.size else _average(patches, areas)
+        return cls(layer, first, patches, areas, grid)
+
+    @property
+    def mean(self) -> Float[Tensor, "batch width"]:
+        """The patches' average."""
+        return self.average(self.patches)
+
+    def average(self, values: Float[Tensor, "batch token channel"]) -> Float[Tensor, "batch channel"]:
+        """sum_j w_j v_j over the patches by their areas; 0 for a state without values."""
+        return _average(values, self.areas)
 
     @property
     def map(self) -> Float[Tensor, "batch width *space"]:
         """The patches on the grid of the tokens."""
         return self.patches.transpose(1, 2).unflatten(2, self.grid.shape)
+
+
+def _average(values: Tensor, areas: Tensor) -> Tensor:
+    return (areas[..., None] * values).sum(1)
 
 
 def chosen_layers(layers: Sequence[int], depth: int) -> list[int]:
