@@ -94,6 +94,13 @@ def _parsed(verb: str, description: str, options: dict[str, dict[str, Any]], arg
 RUN = {"run": {"type": str, "help": "folder of a run, as gridvit train wrote it"}}
 JSON = {"--json": {"action": "store_true", "help": "print JSON instead of tables"}}
 OVERWRITE = {"--overwrite": {"action": "store_true", "help": "replace what exists"}}
+NETWORK = {
+    "--network": {
+        "type": str,
+        "default": "",
+        "help": "package.module:factory of a network of your own, which the run was trained with",
+    }
+}
 OUT = {"--out": {"type": str, "required": True, "help": "NetCDF (.nc) or Zarr (.zarr) to write"}}
 
 
@@ -105,7 +112,7 @@ def _flag(arguments: list[str], name: str) -> bool:
     return found
 
 
-def _value(arguments: list[str], name: str, what: str) -> str:
+def _value(arguments: list[str], name: str, what: str, default: str | None = None) -> str:
     """Take an option and its value out of arguments that a configuration's parser will read."""
     for index, argument in enumerate(arguments):
         if argument == name and index + 1 < len(arguments):
@@ -113,6 +120,8 @@ def _value(arguments: list[str], name: str, what: str) -> str:
             return arguments.pop(index)
         if argument.startswith(f"{name}="):
             return arguments.pop(index).partition("=")[2]
+    if default is not None:
+        return default
     raise InputError(f"{name} {what}", "none", f"add {name} {what}")
 
 
@@ -206,18 +215,19 @@ def _train(arguments: Sequence[str]) -> None:
     from gridvit.config import RunConfig
     from gridvit.parsing import parse
 
-    prog = "gridvit train CONFIG [--overwrite]"
+    prog = "gridvit train CONFIG [--overwrite] [--network package.module:factory]"
     text = "Train, or go on with, the run that a YAML file describes; options override the file."
     if _helped(RunConfig, prog, text, arguments):
         return
     rest = list(arguments)
-    overwrite = _flag(rest, "--overwrite")
+    overwrite, network = _flag(rest, "--overwrite"), _value(rest, "--network", "package.module:factory", "")
     if rest and not rest[0].startswith("-"):
         rest.insert(0, "--config")
-    config = parse(RunConfig, rest, prog)
+    config = parse(RunConfig, rest, prog, also=("overwrite", "network"))
     from gridvit import run
+    from gridvit.run.network import named_network
 
-    _say(run.train(config, overwrite=overwrite))
+    _say(run.train(config, overwrite=overwrite, model=named_network(network)))
 
 
 def _forecast(arguments: Sequence[str]) -> None:
@@ -240,30 +250,32 @@ def _forecast(arguments: Sequence[str]) -> None:
             "help": "forecast at the leads that the model was trained for, each in one step, instead of --steps",
         },
     }
-    given = _parsed(
-        "forecast", "Forecast from the states of a file.", {**options, **OUT, **OVERWRITE}, arguments
-    )
+    options = {**options, **OUT, **OVERWRITE, **NETWORK}
+    given = _parsed("forecast", "Forecast from the states of a file.", options, arguments)
     from gridvit import run
+    from gridvit.run.network import named_network
 
-    chosen = (given.init, given.overwrite, given.forcings, given.direct)
+    chosen = (given.init, given.overwrite, given.forcings, given.direct, named_network(given.network))
     _say(run.forecast(given.run, given.file, given.steps, given.out, *chosen))
 
 
 def _evaluate(arguments: Sequence[str]) -> None:
-    given = _parsed("evaluate", "Score a run on its test part.", {**RUN, **JSON}, arguments)
+    given = _parsed("evaluate", "Score a run on its test part.", {**RUN, **JSON, **NETWORK}, arguments)
     from gridvit import run
     from gridvit.report.tables import score_tables
+    from gridvit.run.network import named_network
 
-    scores = run.evaluate(given.run)
+    scores = run.evaluate(given.run, model=named_network(given.network))
     _say(as_json(scores) if given.json else tables_text(score_tables(scores)))
 
 
 def _analyse(arguments: Sequence[str]) -> None:
-    given = _parsed("analyse", "Measure what a run has learned.", {**RUN, **JSON}, arguments)
+    given = _parsed("analyse", "Measure what a run has learned.", {**RUN, **JSON, **NETWORK}, arguments)
     from gridvit import run
     from gridvit.report.tables import analysis_tables
+    from gridvit.run.network import named_network
 
-    found = run.analyse(given.run)
+    found = run.analyse(given.run, model=named_network(given.network))
     _say(as_json(found) if given.json else tables_text(analysis_tables(found)))
 
 

@@ -25,6 +25,7 @@ from gridvit.data.standard import standardise, stated_periodicity
 from gridvit.data.times import TimeStep, canonical, epoch_seconds
 from gridvit.errors import InputError
 from gridvit.grid import Grid
+from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context, Step, rollout
 
@@ -137,10 +138,10 @@ class Forecaster:
     description: Description
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Forecaster:
-        """The model of a run folder or of a ``model.safetensors`` file."""
+    def load(cls, path: str | os.PathLike[str], model: Network | None = None) -> Forecaster:
+        """The model of a run folder or of a ``model.safetensors`` file; ``model`` is the network of one's own in it."""
         path = Path(path)
-        return cls(*checkpoint.load(path / MODEL_FILE if path.is_dir() else path))
+        return cls(*checkpoint.load(path / MODEL_FILE if path.is_dir() else path, model))
 
     @property
     def grid(self) -> Grid:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gridvit.errors import InputError
 from gridvit.grid import Grid
 
 COUNTS = {"local_time": 4, "day_of_year": 4, "insolation": 1, "latitude": 1, "longitude": 2}
@@ -24,6 +25,12 @@ YEARS = {"noleap": 365.0, "365_day": 365.0, "all_leap": 366.0, "366_day": 366.0,
 def count(names: Sequence[str]) -> int:
     """Channels of the features together."""
     return sum(COUNTS[name] for name in names)
+
+
+def check_place(names: Sequence[str], grid: Grid) -> None:
+    """Refuse features where there is no latitude and longitude."""
+    if names and not grid.is_sphere:
+        raise InputError("latitude and longitude for model.features", "a plane", "leave model.features out")
 
 
 def features(

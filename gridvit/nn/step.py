@@ -12,6 +12,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Replace
 from gridvit.nn.features import count, features
+from gridvit.nn.own import Network, Own, without_attention
 from gridvit.nn.position import rim
 from gridvit.nn.vit import ViT
 from gridvit.rollout import Context
@@ -38,6 +39,7 @@ class ModelStep(nn.Module):
         presence: ``(V, *space)``, share of the training part at which a cell has a value; 1 where absent.
         static: ``(K, *space)`` fields that do not move, normalised, without missing values.
         calendar: of the times that the context tells.
+        network: in the place of the transformer; see ``Own``.
     """
 
     mean: Tensor
@@ -58,6 +60,7 @@ class ModelStep(nn.Module):
         presence: Tensor | None = None,
         static: Tensor | None = None,
         calendar: str = "standard",
+        network: Network | None = None,
     ) -> None:
         super().__init__()
         self.channels, self.dt, self.calendar = channels, float(dt), calendar
@@ -72,7 +75,7 @@ class ModelStep(nn.Module):
         none = torch.zeros(0, *grid.shape)
         self.register_buffer("static", none if static is None else static.detach().float())
         self._place(grid)
-        self.network = self._network(config, grid)
+        self.network = self._network(config, grid, network)
 
     def _place(self, grid: Grid) -> None:
         """Where in a frame, a state and the known fields each channel is found."""
@@ -89,13 +92,28 @@ class ModelStep(nn.Module):
         self.complete = self.given is None and not self.gappy and not any(gaps[:targets])
         self.indices = [n for n, name in enumerate(channels.targets) if name in channels.index]
 
-    def _network(self, config: ModelConfig, grid: Grid) -> ViT:
+    def _network(self, config: ModelConfig, grid: Grid, own: Network | None) -> ViT | Own:
         state = len(self.seen)
         masks = slice(state, 2 * state) if len(self.gappy) == state else None
         known = 2 * (len(self.forcings) + len(self.gappy_forcings))
         rim = len(self.channels.prognostic) if self.given is not None else 0
         inputs = state + len(self.gappy) + known + rim + len(self.static) + count(config.features)
-        return ViT(config, grid, inputs, len(self.channels.leads) * len(self.channels.targets), masks)
+        outputs = len(self.channels.leads) * len(self.channels.targets)
+        if config.kind == "own":
+            return Own(own, config, grid, inputs, outputs)
+        return ViT(config, grid, inputs, outputs, masks)
+
+    @property
+    def attending(self) -> ViT:
+        """The network, where it has attention; InputError where it is one's own."""
+        if isinstance(self.network, Own):
+            raise without_attention()
+        return self.network
+
+    @property
+    def period(self) -> tuple[int, ...]:
+        """The shifts in cells along each axis that the network commutes with, but for place and walls."""
+        return self.network.config.patch if isinstance(self.network, Own) else self.network.patches.patch
 
     @property
     def grid(self) -> Grid:
@@ -105,7 +123,7 @@ class ModelStep(nn.Module):
     @property
     def token_grid(self) -> Grid:
         """Grid of the tokens."""
-        return self.network.patches.tokens
+        return self.attending.patches.tokens
 
     @property
     def domain(self) -> Bool[Tensor, "variable *space"]:
@@ -257,7 +275,7 @@ class ModelStep(nn.Module):
         """Part of each token's area that has a value; none where that is always all of it."""
         if self.network.masks is None:
             return None
-        return self.network.share(torch.cat([state[:, self.seen], self.there(state)[:, self.gappy]], 1))
+        return self.attending.share(torch.cat([state[:, self.seen], self.there(state)[:, self.gappy]], 1))
 
     @torch.no_grad()
     def attention_weights(
@@ -274,6 +292,6 @@ class ModelStep(nn.Module):
             return weights
 
         self(state, context, attention=keep)
-        lead = self.network.config.registers
+        lead = self.attending.config.registers
         weights = torch.stack(seen, 1)[..., lead:, lead:]
         return weights / weights.sum(-1, keepdim=True) if lead else weights

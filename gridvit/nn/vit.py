@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gridvit.config import ModelConfig
-from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
 from gridvit.nn.bias.precision import check_precision
+from gridvit.nn.features import check_place
 from gridvit.nn.hidden import Features, chosen_layers, present_areas
 from gridvit.nn.position import bounded_features
 from gridvit.nn.tokens import Patches
@@ -90,10 +90,7 @@ class ViT(nn.Module):
         self, config: ModelConfig, grid: Grid, inputs: int, outputs: int, masks: slice | None = None
     ) -> None:
         super().__init__()
-        if config.features and not grid.is_sphere:
-            raise InputError(
-                "latitude and longitude for model.features", "a plane", "leave model.features out"
-            )
+        check_place(config.features, grid)
         self.config, self.grid, self.outputs, self.masks = config, grid, outputs, masks
         self.patches = Patches(grid, config.patch)
         cells = self.patches.cells
