@@ -24,6 +24,7 @@ Learn how gridded fields evolve with a transformer, and read what it learned as 
   evaluate RUN                    score against persistence, climatology, regression and solver, by lead time
   analyse RUN                     attention distances, learned stencil, symbol, recovered coefficients
   report RUN                      one self-contained HTML page of it all
+  export RUN --to FILE            one step as an ONNX (.onnx) or torch.export (.pt2) graph
   fetch NAME [--out DIR]          a public data set from the catalog; --list shows them
   rechunk FILE --out STORE.zarr   a copy in chunks that training reads fast
 
@@ -286,6 +287,21 @@ def _report(arguments: Sequence[str]) -> None:
     _say(run.report(given.run))
 
 
+def _export(arguments: Sequence[str]) -> None:
+    options: dict[str, dict[str, Any]] = {
+        **RUN,
+        "--to": {"type": str, "required": True, "help": "file to write: .onnx or .pt2"},
+        "--batch": {"type": int, "default": 0, "help": "states at once; 0 for any number"},
+    }
+    text = "One step as a graph, physical state in and out, checked against the model."
+    given = _parsed("export", text, {**options, **OVERWRITE, **NETWORK}, arguments)
+    from gridvit import run
+    from gridvit.run.network import named_network
+
+    network = named_network(given.network)
+    _say(run.export(given.run, given.to, given.overwrite, given.batch, model=network))
+
+
 def _fetch(arguments: Sequence[str]) -> None:
     options: dict[str, dict[str, Any]] = {
         "name": {"type": str, "nargs": "?", "default": "", "help": "a name in the catalog"},
@@ -322,6 +338,7 @@ VERBS: dict[str, Verb] = {
     "evaluate": _evaluate,
     "analyse": _analyse,
     "report": _report,
+    "export": _export,
     "fetch": _fetch,
     "rechunk": _rechunk,
 }

@@ -73,7 +73,7 @@ class ModelStep(nn.Module):
         everywhere = torch.ones(len(channels.frame), *grid.shape)
         self.register_buffer("presence", everywhere if presence is None else presence.detach().float())
         none = torch.zeros(0, *grid.shape)
-        self.register_buffer("static", none if static is None else static.detach().float())
+        self.register_buffer("static", none if static is None else static.detach().clone().float())
         self._place(grid)
         self.network = self._network(config, grid, network)
 
@@ -166,7 +166,7 @@ class ModelStep(nn.Module):
         if self.channels.known_places:
             parts += self._known(self._both_ends(context).to(x))
         if len(self.static):
-            parts.append(self.static.to(x).expand(len(x), *self.static.shape))
+            parts.append(self.static.to(x).expand(x.shape[0], *self.static.shape))
         if self.network.config.features:
             parts.append(self._features(context).to(x))
         return torch.cat(parts, 1) if len(parts) > 1 else x
@@ -220,7 +220,7 @@ class ModelStep(nn.Module):
             u = torch.where(self.there(state)[:, :moving], u, self.mean[:moving])
         if moving == targets:
             return u
-        y = self.mean[moving:targets].to(u).expand(len(u), targets - moving, *self.grid.shape)
+        y = self.mean[moving:targets].to(u).expand(u.shape[0], targets - moving, *self.grid.shape)
         return torch.cat([u, y], 1)
 
     def predict(

@@ -174,7 +174,7 @@ class ViT(nn.Module):
         h = self.embed(patches)
         if self.place is not None:
             h = h + self.place(self.positions)
-        return h if self.registers is None else torch.cat([self.registers.expand(len(h), -1, -1), h], 1)
+        return h if self.registers is None else torch.cat([self.registers.expand(h.shape[0], -1, -1), h], 1)
 
     @torch.no_grad()
     def attention_maps(
