@@ -57,20 +57,37 @@ def attention_distance(
     uniform, uniform_square = (
         np.full_like(mean, ((areas @ distances**power) * areas).sum(axis=-1).mean()) for power in (1, 2)
     )
-    fraction = _over_queries(np.exp(-_divergence(kept, areas)), areas)
-    unit = grid.distance_units
+    found = {
+        "distance": mean,
+        "rms": np.sqrt(square),
+        "uniform": uniform,
+        "uniform_rms": np.sqrt(uniform_square),
+        "area": _over_queries(np.exp(-_divergence(kept, areas)), areas),
+        "dropped": _over_queries(dropped, areas),
+    }
+    return distance_tables(found, grid)
+
+
+def distance_tables(found: dict[str, np.ndarray], grid: Grid) -> xr.Dataset:
+    """What ``attention_distance`` gives, of numbers that were found elsewhere, block by block.
+
+    Args:
+        found: ``distance, rms, uniform, uniform_rms, area, dropped``.
+        grid: the token grid.
+    """
+    unit, mean, uniform = grid.distance_units, found["distance"], found["uniform"]
     tables = {
         "attention_distance": (mean, "mean attention distance", unit),
-        "attention_rms": (np.sqrt(square), "root mean square attention distance", unit),
+        "attention_rms": (found["rms"], "root mean square attention distance", unit),
         "attention_uniform": (uniform, "mean distance under uniform attention", unit),
         "attention_uniform_rms": (
-            np.sqrt(uniform_square),
+            found["uniform_rms"],
             "root mean square distance under uniform attention",
             unit,
         ),
         "attention_ratio": (mean / uniform, "attention distance over its uniform baseline", "1"),
-        "effective_area_fraction": (fraction, "effective area fraction of attention", "1"),
-        "dropped_mass": (_over_queries(dropped, areas), "attention to tokens without a place", "1"),
+        "effective_area_fraction": (found["area"], "effective area fraction of attention", "1"),
+        "dropped_mass": (found["dropped"], "attention to tokens without a place", "1"),
     }
     return xr.Dataset({name: _table(*table) for name, table in tables.items()})
 
@@ -105,7 +122,13 @@ def radial_lift(
     rows = (kept * areas[:, None, None, :, None]).mean(axis=0).reshape(-1, distances.size)
     mass = np.stack([np.histogram(distances, edges, weights=row)[0] for row in rows])
     lift = np.divide(mass, base, out=np.full_like(mass, np.nan), where=base > 0)
-    lift = lift.reshape(*weights.shape[-4:-2], -1)
+    return lift_table(lift.reshape(*weights.shape[-4:-2], -1), edges, grid)
+
+
+def lift_table(
+    lift: Float[np.ndarray, "layer head bin"], edges: Float[np.ndarray, "edge"], grid: Grid
+) -> xr.DataArray:
+    """What ``radial_lift`` gives, of numbers that were found elsewhere, block by block."""
     table = _table(lift, "attention over uniform attention", "1", ("distance",))
     centers = (
         "distance",

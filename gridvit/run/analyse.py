@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from gridvit.analysis.attention import attention_distance, attention_stencil, radial_lift
+from gridvit.analysis.attention import distance_tables, lift_table
 from gridvit.analysis.bloch import bloch, phase_average
 from gridvit.analysis.compare import compare
 from gridvit.analysis.probe import patch_cells, probe
@@ -23,6 +23,7 @@ from gridvit.data.loading import GIB, within
 from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
 from gridvit.grid import Grid
+from gridvit.nn.looking import attention_by_offset, attention_statistics
 from gridvit.nn.own import Network, Own
 from gridvit.nn.step import ModelStep
 from gridvit.physics import SCHEMES, LinearEquation, LinearScheme, linear_scheme, stable_step
@@ -33,7 +34,8 @@ from gridvit.stencil import Stencil
 
 log = logging.getLogger("gridvit")
 LATITUDES = (-50.0, -30.0, 0.0, 30.0, 50.0)
-LARGEST_ATTENTION = 2**25  # weights held at once; their analysis in float64 takes six times as much, 0.8 GiB
+BINS = 20  # of distance
+HELD = 2**22  # weights held at once; their analysis in float64 takes some ten times as much, 0.3 GiB
 
 
 def analyse(
@@ -58,7 +60,7 @@ def analyse(
     if isinstance(forecaster.step.network, Own):
         log.info("left out attention: the network is one of your own")
     else:
-        found.append(attention(forecaster, states, context))
+        found.append(attention(forecaster.step, states, context))
         log.info("measured attention")
     grid, double = forecaster.grid, forecaster.step.double()
     if not channels.prognostic:
@@ -105,20 +107,21 @@ def inside(latitudes: tuple[float, ...], grid: Grid) -> list[float]:
     return [x for x in latitudes if low < x < high] or [float(grid.centers[0][grid.shape[0] // 2])]
 
 
-def attention(forecaster: Forecaster, states: torch.Tensor, context: Context) -> xr.Dataset:
-    """Attention distance, radial profile, bias curves and (on a torus) attention stencils per layer and head."""
-    step, tokens = forecaster.step, forecaster.token_grid
-    per_state = step.attending.config.depth * step.attending.config.heads * tokens.size**2
-    kept = max(1, min(len(states), LARGEST_ATTENTION // per_state))
-    weights = step.attention_weights(states[:kept], context.take(slice(kept))).numpy()
-    present = step.token_share(states[:kept])
-    share = None if present is None else present.numpy()
-    parts = [
-        attention_distance(weights, tokens, share=share),
-        radial_lift(weights, tokens, share=share).to_dataset(name="attention_radial"),
-    ]
+def attention(step: ModelStep, states: torch.Tensor, context: Context) -> xr.Dataset:
+    """Attention distance, radial profile, bias curves and (on a torus) attention stencils per layer and head.
+
+    Blocks of queries are looked at one after another: no matrix of all pairs of tokens is held.
+    """
+    network, tokens = step.attending, step.token_grid
+    with torch.no_grad():
+        x = step.inputs(states, context)
+    block = max(1, min(256, HELD // (len(x) * network.config.heads * tokens.size)))
+    found = {name: value.numpy() for name, value in attention_statistics(network, x, BINS, block).items()}
+    lift = lift_table(found["lift"], found["edges"], tokens)
+    parts = [distance_tables(found, tokens), lift.to_dataset(name="attention_radial")]
     if not tokens.is_sphere and all(tokens.periodic):
-        parts.append(token_stencils(attention_stencil(weights, tokens), tokens))
+        kernel = attention_by_offset(network, x, block).numpy()
+        parts.append(token_stencils(Stencil.from_array(kernel, tokens.spacing, ("layer", "head")), tokens))
     parts.append(bias_curves(step, parts[1]["distance"]))
     return xr.merge(parts, join="exact", combine_attrs="drop_conflicts")
 
