@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from gridvit.analysis.attention import distance_tables, lift_table
+from gridvit.analysis.attention_tables import distance_tables, lift_table
 from gridvit.analysis.bloch import bloch, phase_average
 from gridvit.analysis.compare import compare
 from gridvit.analysis.probe import patch_cells, probe
