@@ -59,7 +59,7 @@ def attention_statistics(
         "uniform": uniform.expand_as(distance),
         "uniform_rms": uniform_square.sqrt().expand_as(distance),
         "area": area,
-        "dropped": 1 - mass,
+        "dropped": 1 - mass if network.config.registers else torch.zeros_like(mass),
         "lift": torch.where(pairs > 0, lift / pairs, torch.nan),
         "edges": edges,
     }
