@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gridvit.grid import Grid
@@ -45,11 +45,14 @@ def attention_statistics(
     base = torch.zeros(bins + 2, dtype=torch.float64, device=x.device)
     for layer, rows, weights in placed_maps(network, x, block):
         distances = torch.from_numpy(tokens.distances(rows=rows)).to(x.device)
+        number = torch.bucketize(
+            distances, edges[1:-1], right=True
+        )  # a lower edge is in its bin, and the last one
         if layer == 0:
             pairs = (areas[:, rows, None] * areas[:, None]).mean(0)
             moments = [(pairs * distances).sum(), (pairs * distances.square()).sum()]
-            base += torch.cat([binned(pairs, distances, edges), torch.stack(moments)])
-        found = block_sums(weights, distances, areas, rows, edges)
+            base += torch.cat([binned(pairs, number, bins), torch.stack(moments)])
+        found = block_sums(weights, distances, areas, rows, number, bins)
         sums[layer] = [a + b for a, b in zip(sums[layer], found, strict=True)] if layer in sums else found
     distance, square, area, mass, lift = (torch.stack(parts) for parts in zip(*sums.values(), strict=True))
     pairs, uniform, uniform_square = base[:-2], base[-2], base[-1]
@@ -97,7 +100,8 @@ def block_sums(
     distances: Float[Tensor, "query key"],
     areas: Float[Tensor, "_batch key"],
     rows: slice,
-    edges: Float[Tensor, "edge"],
+    number: Int[Tensor, "query key"],
+    bins: int,
 ) -> list[Tensor]:
     """The share of a block of queries in each statistic, (head) or (head, bin), averaged over states."""
     mass = weights.sum(-1)
@@ -112,15 +116,14 @@ def block_sums(
     ]
     means = [(value * here).sum(-1).mean(0) for value in per_query]
     rows_of_heads = (weights * here[..., None]).mean(0)
-    return [*means, torch.stack([binned(head, distances, edges) for head in rows_of_heads])]
+    return [*means, torch.stack([binned(head, number, bins) for head in rows_of_heads])]
 
 
 def binned(
-    values: Float[Tensor, "query key"], distances: Float[Tensor, "query key"], edges: Float[Tensor, "edge"]
+    values: Float[Tensor, "query key"], number: Int[Tensor, "query key"], bins: int
 ) -> Float[Tensor, "bin"]:
-    """Sums of the values whose distance is between two edges: the lower one included, and the last one."""
-    number = torch.bucketize(distances, edges[1:-1], right=True)
-    return torch.zeros(len(edges) - 1, dtype=values.dtype, device=values.device).index_add_(
+    """Sums of the values in each bin."""
+    return torch.zeros(bins, dtype=values.dtype, device=values.device).index_add_(
         0, number.flatten(), values.flatten()
     )
 
