@@ -21,6 +21,7 @@ _HOME = {
     "analyse": "gridvit.run",
     "check": "gridvit.run",
     "evaluate": "gridvit.run",
+    "export": "gridvit.run",
     "probe": "gridvit.analysis.probe",
     "repeat": "gridvit.rollout",
     "simulate": "gridvit.run",

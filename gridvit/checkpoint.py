@@ -30,6 +30,7 @@ from gridvit.data.times import TimeStep
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.features import TIMED
+from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 
 FORMAT = 3
@@ -143,14 +144,18 @@ def build(
     statistics: Statistics,
     static: Tensor | None = None,
     parameters: Float[Tensor, "2 parameter"] | None = None,
+    network: Network | None = None,
 ) -> ModelStep:
-    """An untrained model: persistence, since the decoder starts at zero. ``parameters`` are their mean and std."""
+    """An untrained model: persistence, since the decoder starts at zero; or that of one's own ``network``.
+
+    ``parameters`` are the mean and the standard deviation of what it is told of each trajectory.
+    """
     presence = None if statistics.presence is None else torch.from_numpy(statistics.presence).float()
     mean, std, increment = map(torch.from_numpy, (statistics.mean, statistics.std, statistics.increment_std))
     model = ModelStep(
         description.config, description.grid, description.channels, description.model_step.seconds, mean, std,
         increment,
-        presence=presence, static=static, calendar=description.step.calendar,
+        presence=presence, static=static, calendar=description.step.calendar, network=network,
     )  # fmt: skip
     if parameters is not None:
         model.parameter_statistics.copy_(parameters)
@@ -160,16 +165,20 @@ def build(
 def save(path: Path, model: ModelStep, description: Description) -> None:
     """Write the model file, by a temporary name and a rename, so that a reader never sees half of it."""
     temporary = path.with_suffix(".tmp")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    # Cloned, since the format refuses weights that a network of one's own may share between layers.
+    tensors = {
+        name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()
+    }
     save_file(tensors, temporary, metadata={"gridvit": description.to_json()})
     os.replace(temporary, path)
 
 
-def load(path: Path) -> tuple[ModelStep, Description]:
-    """The model, on the CPU and in evaluation mode, and its description.
+def load(path: Path, network: Network | None = None) -> tuple[ModelStep, Description]:
+    """The model, on the CPU and in evaluation mode, and its description; ``network`` where it is not gridvit's own.
 
     Raises:
-        InputError: no such file, not a model file, or a format of another version.
+        InputError: no such file, not a model file, or a format of another version; a network that is not the one whose
+            weights these are.
     """
     if not path.is_file():
         raise InputError("a trained model", f"no file {path}", "train the run first: gridvit train CONFIG")
@@ -190,6 +199,14 @@ def load(path: Path) -> tuple[ModelStep, Description]:
     blank = np.ones((len(description.channels.leads), len(names)))
     presence = tensors["presence"].double().numpy()
     statistics = Statistics(names, blank[0], blank[0], blank, presence)
-    model = build(description, statistics, tensors["static"])
-    model.load_state_dict(tensors)
+    model = build(description, statistics, tensors["static"], network=network)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        if network is None:
+            raise
+        got = " ".join(str(error).split("\n", 1)[-1].split())
+        raise InputError(
+            "the network that this run was made with", f"another ({got})", "give that one"
+        ) from None
     return model.eval(), description

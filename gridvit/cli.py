@@ -24,6 +24,7 @@ Learn how gridded fields evolve with a transformer, and read what it learned as 
   evaluate RUN                    score against persistence, climatology, regression and solver, by lead time
   analyse RUN                     attention distances, learned stencil, symbol, recovered coefficients
   report RUN                      one self-contained HTML page of it all
+  export RUN --to FILE            one step as an ONNX (.onnx) or torch.export (.pt2) graph
   fetch NAME [--out DIR]          a public data set from the catalog; --list shows them
   rechunk FILE --out STORE.zarr   a copy in chunks that training reads fast
 
@@ -94,6 +95,13 @@ def _parsed(verb: str, description: str, options: dict[str, dict[str, Any]], arg
 RUN = {"run": {"type": str, "help": "folder of a run, as gridvit train wrote it"}}
 JSON = {"--json": {"action": "store_true", "help": "print JSON instead of tables"}}
 OVERWRITE = {"--overwrite": {"action": "store_true", "help": "replace what exists"}}
+NETWORK = {
+    "--network": {
+        "type": str,
+        "default": "",
+        "help": "package.module:factory of a network of your own, which the run was trained with",
+    }
+}
 OUT = {"--out": {"type": str, "required": True, "help": "NetCDF (.nc) or Zarr (.zarr) to write"}}
 
 
@@ -105,7 +113,7 @@ def _flag(arguments: list[str], name: str) -> bool:
     return found
 
 
-def _value(arguments: list[str], name: str, what: str) -> str:
+def _value(arguments: list[str], name: str, what: str, default: str | None = None) -> str:
     """Take an option and its value out of arguments that a configuration's parser will read."""
     for index, argument in enumerate(arguments):
         if argument == name and index + 1 < len(arguments):
@@ -113,6 +121,8 @@ def _value(arguments: list[str], name: str, what: str) -> str:
             return arguments.pop(index)
         if argument.startswith(f"{name}="):
             return arguments.pop(index).partition("=")[2]
+    if default is not None:
+        return default
     raise InputError(f"{name} {what}", "none", f"add {name} {what}")
 
 
@@ -206,18 +216,19 @@ def _train(arguments: Sequence[str]) -> None:
     from gridvit.config import RunConfig
     from gridvit.parsing import parse
 
-    prog = "gridvit train CONFIG [--overwrite]"
+    prog = "gridvit train CONFIG [--overwrite] [--network package.module:factory]"
     text = "Train, or go on with, the run that a YAML file describes; options override the file."
     if _helped(RunConfig, prog, text, arguments):
         return
     rest = list(arguments)
-    overwrite = _flag(rest, "--overwrite")
+    overwrite, network = _flag(rest, "--overwrite"), _value(rest, "--network", "package.module:factory", "")
     if rest and not rest[0].startswith("-"):
         rest.insert(0, "--config")
-    config = parse(RunConfig, rest, prog)
+    config = parse(RunConfig, rest, prog, also=("overwrite", "network"))
     from gridvit import run
+    from gridvit.run.network import named_network
 
-    _say(run.train(config, overwrite=overwrite))
+    _say(run.train(config, overwrite=overwrite, model=named_network(network)))
 
 
 def _forecast(arguments: Sequence[str]) -> None:
@@ -240,30 +251,32 @@ def _forecast(arguments: Sequence[str]) -> None:
             "help": "forecast at the leads that the model was trained for, each in one step, instead of --steps",
         },
     }
-    given = _parsed(
-        "forecast", "Forecast from the states of a file.", {**options, **OUT, **OVERWRITE}, arguments
-    )
+    options = {**options, **OUT, **OVERWRITE, **NETWORK}
+    given = _parsed("forecast", "Forecast from the states of a file.", options, arguments)
     from gridvit import run
+    from gridvit.run.network import named_network
 
-    chosen = (given.init, given.overwrite, given.forcings, given.direct)
+    chosen = (given.init, given.overwrite, given.forcings, given.direct, named_network(given.network))
     _say(run.forecast(given.run, given.file, given.steps, given.out, *chosen))
 
 
 def _evaluate(arguments: Sequence[str]) -> None:
-    given = _parsed("evaluate", "Score a run on its test part.", {**RUN, **JSON}, arguments)
+    given = _parsed("evaluate", "Score a run on its test part.", {**RUN, **JSON, **NETWORK}, arguments)
     from gridvit import run
     from gridvit.report.tables import score_tables
+    from gridvit.run.network import named_network
 
-    scores = run.evaluate(given.run)
+    scores = run.evaluate(given.run, model=named_network(given.network))
     _say(as_json(scores) if given.json else tables_text(score_tables(scores)))
 
 
 def _analyse(arguments: Sequence[str]) -> None:
-    given = _parsed("analyse", "Measure what a run has learned.", {**RUN, **JSON}, arguments)
+    given = _parsed("analyse", "Measure what a run has learned.", {**RUN, **JSON, **NETWORK}, arguments)
     from gridvit import run
     from gridvit.report.tables import analysis_tables
+    from gridvit.run.network import named_network
 
-    found = run.analyse(given.run)
+    found = run.analyse(given.run, model=named_network(given.network))
     _say(as_json(found) if given.json else tables_text(analysis_tables(found)))
 
 
@@ -272,6 +285,21 @@ def _report(arguments: Sequence[str]) -> None:
     from gridvit import run
 
     _say(run.report(given.run))
+
+
+def _export(arguments: Sequence[str]) -> None:
+    options: dict[str, dict[str, Any]] = {
+        **RUN,
+        "--to": {"type": str, "required": True, "help": "file to write: .onnx or .pt2"},
+        "--batch": {"type": int, "default": 0, "help": "states at once; 0 for any number"},
+    }
+    text = "One step as a graph, physical state in and out, checked against the model."
+    given = _parsed("export", text, {**options, **OVERWRITE, **NETWORK}, arguments)
+    from gridvit import run
+    from gridvit.run.network import named_network
+
+    network = named_network(given.network)
+    _say(run.export(given.run, given.to, given.overwrite, given.batch, model=network))
 
 
 def _fetch(arguments: Sequence[str]) -> None:
@@ -310,6 +338,7 @@ VERBS: dict[str, Verb] = {
     "evaluate": _evaluate,
     "analyse": _analyse,
     "report": _report,
+    "export": _export,
     "fetch": _fetch,
     "rechunk": _rechunk,
 }

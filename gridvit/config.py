@@ -148,8 +148,9 @@ class ModelConfig:
     """A Vision Transformer on patch tokens whose attention is biased by physical distance.
 
     Args:
-        kind: the family of network.
-        patch: cells of a token along each axis; a periodic axis must be divided by it.
+        kind: "vit", or "own" for a network given in Python (gridvit.train(config, model=...)) or by --network.
+        patch: cells of a token along each axis; a periodic axis must be divided by it. Of an own network the shifts in
+            cells that it commutes with.
         preset: width, depth and heads by a name, where they are not given (0): "mini" is 128, 4 and 4; "tiny" 192, 12
             and 3; "small" 384, 12 and 6; "base" 768, 12 and 12, the 86 million parameters of ViT-B/16.
         width: channels of a token.
@@ -198,7 +199,7 @@ class ModelConfig:
             registers are those of the coarsest.
     """
 
-    kind: Literal["vit"] = "vit"
+    kind: Literal["vit", "own"] = "vit"
     patch: tuple[int, ...] = (4, 4)
     preset: Literal["mini", "tiny", "small", "base"] = "mini"
     width: int = 0

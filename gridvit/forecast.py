@@ -27,6 +27,7 @@ from gridvit.data.times import TimeStep, canonical
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.initial import CHUNK, Initial, Known, Read, forecast_array
+from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 
 MODEL_FILE = "model.safetensors"
@@ -79,10 +80,10 @@ class Forecaster:
     description: Description
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Forecaster:
-        """The model of a run folder or of a ``model.safetensors`` file."""
+    def load(cls, path: str | os.PathLike[str], model: Network | None = None) -> Forecaster:
+        """The model of a run folder or of a ``model.safetensors`` file; ``model`` is the network of one's own in it."""
         path = Path(path)
-        return cls(*checkpoint.load(path / MODEL_FILE if path.is_dir() else path))
+        return cls(*checkpoint.load(path / MODEL_FILE if path.is_dir() else path, model))
 
     def on(self, grid: Grid | xr.Dataset) -> Forecaster:
         """The same model on another grid, or on that of a Dataset; see ``ViT.on`` for what it keeps, and refuses."""

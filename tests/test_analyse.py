@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
+from gridvit.analysis.attention import attention_distance, attention_stencil, radial_lift
 from gridvit.analysis.bloch import phase_average
 from gridvit.analysis.compare import compare
 from gridvit.analysis.probe import patch_cells, probe
 from gridvit.channels import Channels
-from gridvit.config import DataConfig, SimulateConfig
+from gridvit.config import DataConfig, ModelConfig, SimulateConfig
 from gridvit.data.fields import load
 from gridvit.data.simulate import simulate
 from gridvit.grid import Grid
+from gridvit.nn import ModelStep
 from gridvit.nn.bias import make_bias
-from gridvit.run.analyse import energetic, first_variable, inside, schemes, token_stencils
+from gridvit.rollout import Context
+from gridvit.run.analyse import attention, energetic, first_variable, inside, schemes, token_stencils
 from gridvit.run.cases import Cases
 from gridvit.run.evaluate import solvers
 from gridvit.stencil import Stencil
@@ -127,6 +132,34 @@ def test_token_stencil_as_a_map() -> None:
     found = token_stencils(stencil, tokens)["attention_stencil"]
     assert found.dims == ("layer", "head", "token_dy", "token_dx")
     assert found.sel(token_dy=1, token_dx=-2).item() == 0.75
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize(
+    "grid", [Grid.regular((6, 10)), Grid.latlon(7, 12, poles=True)], ids=["torus", "sphere"]
+)
+def test_attention_by_blocks_is_that_of_whole_matrices(
+    grid: Grid, gaps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("gridvit.run.analyse"), "HELD", 7 * 3 * 3 * 30)  # blocks of 7 tokens
+    torch.manual_seed(2)
+    config = ModelConfig(patch=(1, 2), width=48, depth=2, heads=3)
+    presence = torch.full((1, *grid.shape), 0.5) if gaps else None
+    step = ModelStep(config, grid, Channels(("u",)), 1.0, *torch.ones(3, 1), presence=presence).eval()
+    states = torch.randn(3, 1, *grid.shape)
+    states[0, :, :2, :4] = torch.nan if gaps else 0.5
+    found = attention(step, states, Context(torch.zeros(3, dtype=torch.float64)))
+    weights, tokens = step.attention_weights(states).numpy(), step.token_grid
+    share = step.token_share(states).numpy() if gaps else None
+    expected = attention_distance(weights, tokens, share=share)
+    expected["attention_radial"] = radial_lift(weights, tokens, share=share)
+    if not grid.is_sphere:
+        whole = token_stencils(attention_stencil(weights, tokens), tokens)
+        expected = expected.merge(whole)
+    assert set(found) == {*expected, "bias_kernel", "bias_length"}
+    for name, table in expected.items():
+        xr.testing.assert_allclose(found[name], table, rtol=1e-6, atol=1e-6)
+        assert found[name].attrs == table.attrs
 
 
 def test_latitudes_inside_a_region() -> None:

@@ -54,7 +54,7 @@ def test_help_is_quick_and_lists_every_verb() -> None:
         [sys.executable, "-m", "gridvit.cli", "--help"], capture_output=True, text=True, check=True
     )
     assert time.perf_counter() - start < 5  # the promise is half a second; a loaded machine is slower
-    for verb in ("simulate", "check", "train", "forecast", "evaluate", "analyse", "report"):
+    for verb in ("simulate", "check", "train", "forecast", "evaluate", "analyse", "report", "export"):
         assert f"\n  {verb} " in done.stdout
 
 

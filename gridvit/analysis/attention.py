@@ -13,6 +13,7 @@ import xarray as xr
 from jaxtyping import Float
 from scipy.special import xlogy
 
+from gridvit.analysis.attention_tables import distance_tables, lift_table, table_of
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.stencil import Stencil
@@ -57,22 +58,15 @@ def attention_distance(
     uniform, uniform_square = (
         np.full_like(mean, ((areas @ distances**power) * areas).sum(axis=-1).mean()) for power in (1, 2)
     )
-    fraction = _over_queries(np.exp(-_divergence(kept, areas)), areas)
-    unit = grid.distance_units
-    tables = {
-        "attention_distance": (mean, "mean attention distance", unit),
-        "attention_rms": (np.sqrt(square), "root mean square attention distance", unit),
-        "attention_uniform": (uniform, "mean distance under uniform attention", unit),
-        "attention_uniform_rms": (
-            np.sqrt(uniform_square),
-            "root mean square distance under uniform attention",
-            unit,
-        ),
-        "attention_ratio": (mean / uniform, "attention distance over its uniform baseline", "1"),
-        "effective_area_fraction": (fraction, "effective area fraction of attention", "1"),
-        "dropped_mass": (_over_queries(dropped, areas), "attention to tokens without a place", "1"),
+    found = {
+        "distance": mean,
+        "rms": np.sqrt(square),
+        "uniform": uniform,
+        "uniform_rms": np.sqrt(uniform_square),
+        "area": _over_queries(np.exp(-_divergence(kept, areas)), areas),
+        "dropped": _over_queries(dropped, areas),
     }
-    return xr.Dataset({name: _table(*table) for name, table in tables.items()})
+    return distance_tables(found, grid)
 
 
 def radial_lift(
@@ -105,14 +99,7 @@ def radial_lift(
     rows = (kept * areas[:, None, None, :, None]).mean(axis=0).reshape(-1, distances.size)
     mass = np.stack([np.histogram(distances, edges, weights=row)[0] for row in rows])
     lift = np.divide(mass, base, out=np.full_like(mass, np.nan), where=base > 0)
-    lift = lift.reshape(*weights.shape[-4:-2], -1)
-    table = _table(lift, "attention over uniform attention", "1", ("distance",))
-    centers = (
-        "distance",
-        (edges[1:] + edges[:-1]) / 2,
-        {"units": grid.distance_units, "long_name": "distance"},
-    )
-    return table.assign_coords(distance=centers).rename("attention_radial")
+    return lift_table(lift.reshape(*weights.shape[-4:-2], -1), edges, grid)
 
 
 def attention_stencil(weights: Weights, grid: Grid) -> Stencil:
@@ -157,7 +144,7 @@ def zonal_stencil(weights: Weights, grid: Grid) -> xr.DataArray:
     offsets = np.fft.fftfreq(n_lon, 1 / n_lon).round()
     order = np.argsort(offsets)
     dims = ("latitude", "key_latitude", "dlon")
-    table = _table(aligned.mean(axis=-2)[..., order], "zonally averaged attention", "1", dims)
+    table = table_of(aligned.mean(axis=-2)[..., order], "zonally averaged attention", "1", dims)
     north, east = {"units": "degrees_north"}, {"units": "degrees_east", "long_name": "eastward to the key"}
     return table.assign_coords(
         latitude=("latitude", grid.centers[0], {**north, "long_name": "latitude of the query"}),
@@ -193,7 +180,9 @@ def attention_split(weights: Float[np.ndarray, "sample layer head query key"], g
     }
     total = np.sum(list(parts.values()), axis=0)
     shares = {k: np.divide(v, total, out=np.zeros_like(v), where=total > 0) for k, v in parts.items()}
-    return xr.Dataset({k: _table(v, f"{k} share of the attention variance", "1") for k, v in shares.items()})
+    return xr.Dataset(
+        {k: table_of(v, f"{k} share of the attention variance", "1") for k, v in shares.items()}
+    )
 
 
 def received_attention(weights: Weights, grid: Grid) -> xr.DataArray:
@@ -205,7 +194,9 @@ def received_attention(weights: Weights, grid: Grid) -> xr.DataArray:
     kept, _ = _placed(weights, grid, 0)
     areas = _areas(grid, None)[0]
     received = areas @ kept.mean(axis=0) / areas
-    table = _table(received.reshape(*received.shape[:-1], *grid.shape), "attention received", "1", grid.names)
+    table = table_of(
+        received.reshape(*received.shape[:-1], *grid.shape), "attention received", "1", grid.names
+    )
     coords = {name: c for name, c in grid.coords().items() if {*c[0]} <= {*grid.names}}
     return table.assign_coords(coords).rename("received_attention")
 
@@ -286,8 +277,3 @@ def _periodic_plane(grid: Grid) -> None:
     if grid.is_sphere or not all(grid.periodic):
         got = grid.describe()
         raise InputError("a plane that is periodic along every axis", got, "use zonal_stencil or radial_lift")
-
-
-def _table(values: np.ndarray, long_name: str, units: str, dims: tuple[str, ...] = ()) -> xr.DataArray:
-    attrs = {"long_name": long_name, "units": units}
-    return xr.DataArray(values, dims=("layer", "head", *dims), attrs=attrs)

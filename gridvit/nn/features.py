@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from gridvit.errors import InputError
 from gridvit.grid import Grid
 
 COUNTS = {"local_time": 4, "day_of_year": 4, "insolation": 1, "latitude": 1, "longitude": 2}
@@ -24,6 +26,12 @@ YEARS = {"noleap": 365.0, "365_day": 365.0, "all_leap": 366.0, "366_day": 366.0,
 def count(names: Sequence[str]) -> int:
     """Channels of the features together."""
     return sum(COUNTS[name] for name in names)
+
+
+def check_place(names: Sequence[str], grid: Grid) -> None:
+    """Refuse features where there is no latitude and longitude."""
+    if names and not grid.is_sphere:
+        raise InputError("latitude and longitude for model.features", "a plane", "leave model.features out")
 
 
 def features(
@@ -48,14 +56,14 @@ def features(
         "latitude": lambda: latitude.sin()[None, None],
         "longitude": lambda: (latitude.cos() * torch.stack([longitude.cos(), longitude.sin()]))[None],
     }
-    shape = (len(seconds), -1, *grid.shape)
+    shape = (seconds.shape[0], -1, *grid.shape)
     return torch.cat([made[name]().expand(shape) for name in names], 1)
 
 
 def coordinates(grid: Grid) -> tuple[Float[Tensor, "*space"], Float[Tensor, "*space"]]:
     """Latitude and longitude of every cell in radians, from its position on the sphere."""
-    x, y, z = torch.tensor(grid.positions).reshape(*grid.shape, 3).unbind(-1)
-    return torch.atan2(z, torch.hypot(x, y)), torch.atan2(y, x)
+    x, y, z = np.moveaxis(grid.positions.reshape(*grid.shape, 3), -1, 0)
+    return torch.from_numpy(np.arctan2(z, np.hypot(x, y))), torch.from_numpy(np.arctan2(y, x))
 
 
 def local_time(

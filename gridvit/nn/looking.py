@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gridvit.grid import Grid
+from gridvit.nn.hidden import present_areas
 from gridvit.nn.vit import ViT
+
+Condition = Float[Tensor, "batch condition"] | None
+Placed = Iterator[tuple[int, slice, Float[Tensor, "batch head query key"]]]
 
 
 @torch.no_grad()
@@ -16,15 +24,15 @@ def attention_statistics(
     x: Float[Tensor, "batch input *space"],
     bins: int = 20,
     block: int = 256,
-    condition: Float[Tensor, "batch condition"] | None = None,
-) -> dict[str, Float[Tensor, "layer head *bin"]]:
+    condition: Condition = None,
+) -> dict[str, Float[Tensor, "..."]]:
     """Mean distance, effective area and radial lift of each head, in memory linear in the tokens.
 
-    ``distance`` is D = sum_i w_i sum_j A_ij d_ij, ``rms`` the root of the same mean of d^2, ``area`` the mean of
-    exp(-KL(A_i || w)), the fraction of the area that is attended, ``dropped`` the attention to registers, which the
-    others leave out, and ``lift (layer, head, bin)`` is sum_i w_i sum_(j in bin) A_ij over the same of w_j, 1 where
-    attention is uniform, NaN in a bin without pairs. w are the areas of the tokens, of sum one, or of what a state has
-    of them; states count evenly.
+    ``distance`` is D = sum_i w_i sum_j A_ij d_ij, ``rms`` the root of the same mean of d^2, ``uniform`` and
+    ``uniform_rms`` those of A_ij = w_j, ``area`` the mean of exp(-KL(A_i || w)), the fraction of the area that is
+    attended, ``dropped`` the attention to registers, which the others leave out, and ``lift (layer, head, bin)`` is
+    sum_i w_i sum_(j in bin) A_ij over the same of w_j, 1 where attention is uniform, NaN in a bin without pairs. w are
+    the areas of the tokens, of sum one, or of what a state has of them; states count evenly.
 
     Args:
         network: whose heads are looked at.
@@ -34,39 +42,64 @@ def attention_statistics(
         condition: what the network is told beside the inputs.
 
     Returns:
-        Of shape (layer, head), in float64; distances in ``grid.distance_units`` of the tokens.
+        Of shape (layer, head), in float64; distances in ``grid.distance_units`` of the tokens. ``edges (bin + 1)`` are
+        those of the bins.
     """
-    tokens, lead = network.patches.tokens, network.config.registers
-    far = farthest(tokens, block)
-    areas = present_areas(network, x)
-    sums: dict[int, list[Tensor]] = {}
-    base = torch.zeros(bins, dtype=torch.float64, device=x.device)
-    for layer, rows, weights in network.attention_maps(x, block, condition):
-        inner = slice(max(rows.start - lead, 0), rows.stop - lead)
-        placed = weights[:, :, max(lead - rows.start, 0) :, lead:].double()
-        if inner.stop <= 0:
-            continue
-        distances = torch.from_numpy(tokens.distances(rows=inner)).to(x.device)
-        found = block_sums(placed, distances, areas, inner, far, bins)
+    tokens, sums = network.patches.tokens, dict[int, list[Tensor]]()
+    edges = torch.from_numpy(np.linspace(0.0, farthest(tokens, block), bins + 1)).to(x.device)
+    areas = present_areas(tokens, network.share(x)).to(x.device)
+    base = torch.zeros(bins + 2, dtype=torch.float64, device=x.device)
+    for layer, rows, weights in placed_maps(network, x, block, condition):
+        distances = torch.from_numpy(tokens.distances(rows=rows)).to(x.device)
+        # A lower edge is in its bin, and the last one in the last.
+        number = torch.bucketize(distances, edges[1:-1], right=True)
         if layer == 0:
-            base += binned((areas[:, inner, None] * areas[:, None]).mean(0), distances, far, bins)
+            pairs = (areas[:, rows, None] * areas[:, None]).mean(0)
+            moments = [(pairs * distances).sum(), (pairs * distances.square()).sum()]
+            base += torch.cat([binned(pairs, number, bins), torch.stack(moments)])
+        found = block_sums(weights, distances, areas, rows, number, bins)
         sums[layer] = [a + b for a, b in zip(sums[layer], found, strict=True)] if layer in sums else found
     distance, square, area, mass, lift = (torch.stack(parts) for parts in zip(*sums.values(), strict=True))
+    pairs, uniform, uniform_square = base[:-2], base[-2], base[-1]
     return {
         "distance": distance,
         "rms": square.sqrt(),
+        "uniform": uniform.expand_as(distance),
+        "uniform_rms": uniform_square.sqrt().expand_as(distance),
         "area": area,
-        "dropped": 1 - mass,
-        "lift": torch.where(base > 0, lift / base, torch.nan),
+        "dropped": 1 - mass if network.config.registers else torch.zeros_like(mass),
+        "lift": torch.where(pairs > 0, lift / pairs, torch.nan),
+        "edges": edges,
     }
 
 
-def present_areas(network: ViT, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "_batch token"]:
-    """Areas of sum one: of the tokens for all states (one row), or of the part of them that has values in each."""
-    tokens, share = network.patches.tokens, network.share(x)
-    areas = torch.from_numpy(tokens.areas.ravel())[None].to(x.device)
-    areas = areas if share is None else areas * share.double()
-    return areas / areas.sum(-1, keepdim=True)
+@torch.no_grad()
+def attention_by_offset(
+    network: ViT, x: Float[Tensor, "batch input *space"], block: int = 256, condition: Condition = None
+) -> Float[Tensor, "layer head *token"]:
+    """s(D) = mean_i A[i, i + D] over tokens and states, D modulo the grid of the tokens, which is periodic."""
+    shape, sums = network.patches.tokens.shape, dict[int, Tensor]()
+    cells = torch.stack(torch.unravel_index(torch.arange(math.prod(shape), device=x.device), shape), -1)
+    for layer, rows, weights in placed_maps(network, x, block, condition):
+        keys = (cells[rows, None] + cells).remainder(torch.tensor(shape, device=x.device))
+        flat = torch.zeros_like(keys[..., 0])
+        for axis, size in enumerate(shape):
+            flat = flat * size + keys[..., axis]
+        placed = weights / weights.sum(-1, keepdim=True)
+        found = placed.mean(0).gather(-1, flat.expand(placed.shape[1], -1, -1)).sum(-2)
+        sums[layer] = sums[layer] + found if layer in sums else found
+    return (torch.stack(list(sums.values())) / math.prod(shape)).unflatten(-1, shape)
+
+
+def placed_maps(
+    network: ViT, x: Float[Tensor, "batch input *space"], block: int, condition: Condition = None
+) -> Placed:
+    """(layer, tokens that ask, weights) without registers, in float64: rows sum to what registers leave."""
+    lead = network.config.registers
+    for layer, rows, weights in network.attention_maps(x, block, condition):
+        inner = slice(max(rows.start - lead, 0), rows.stop - lead)
+        if inner.stop > 0:
+            yield layer, inner, weights[:, :, max(lead - rows.start, 0) :, lead:].double()
 
 
 def block_sums(
@@ -74,7 +107,7 @@ def block_sums(
     distances: Float[Tensor, "query key"],
     areas: Float[Tensor, "_batch key"],
     rows: slice,
-    far: float,
+    number: Int[Tensor, "query key"],
     bins: int,
 ) -> list[Tensor]:
     """The share of a block of queries in each statistic, (head) or (head, bin), averaged over states."""
@@ -90,14 +123,13 @@ def block_sums(
     ]
     means = [(value * here).sum(-1).mean(0) for value in per_query]
     rows_of_heads = (weights * here[..., None]).mean(0)
-    return [*means, torch.stack([binned(head, distances, far, bins) for head in rows_of_heads])]
+    return [*means, torch.stack([binned(head, number, bins) for head in rows_of_heads])]
 
 
 def binned(
-    values: Float[Tensor, "query key"], distances: Float[Tensor, "query key"], far: float, bins: int
+    values: Float[Tensor, "query key"], number: Int[Tensor, "query key"], bins: int
 ) -> Float[Tensor, "bin"]:
-    """Sums of the values whose distance falls in each of equal bins up to ``far``, which is in the last."""
-    number = (distances * (bins / far)).long().clamp(max=bins - 1)
+    """Sums of the values in each bin."""
     return torch.zeros(bins, dtype=values.dtype, device=values.device).index_add_(
         0, number.flatten(), values.flatten()
     )

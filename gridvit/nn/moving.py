@@ -52,7 +52,7 @@ def moved_step(step: ModelStep, grid: Grid) -> ModelStep:
     """The step of the moved network; raises as ``ModelStep.on``."""
     refuse_own_cells(step)
     other = deepcopy(step)
-    other.network = step.network.on(grid)
+    other.network = step.attending.on(grid)
     other.presence = step.presence.new_ones(len(step.presence), *grid.shape)
     other.static = step.static.new_zeros(0, *grid.shape)
     return other

@@ -18,6 +18,7 @@ from gridvit.nn.groups import by_place
 from gridvit.nn.indices import with_means
 from gridvit.nn.inputs import Inputs, grouped
 from gridvit.nn.moving import moved_step
+from gridvit.nn.own import Network, Own, without_attention
 from gridvit.nn.position import rim, with_rim
 from gridvit.nn.vit import ViT
 from gridvit.rollout import Context
@@ -47,6 +48,7 @@ class ModelStep(nn.Module):
         presence: ``(V, *space)``, share of the training part at which a cell has a value; 1 where absent.
         static: ``(K, *space)`` fields that do not move, normalised, without missing values.
         calendar: of the times that the context tells.
+        network: in the place of the transformer; see ``Own``.
     """
 
     mean: Tensor
@@ -68,6 +70,7 @@ class ModelStep(nn.Module):
         presence: Tensor | None = None,
         static: Tensor | None = None,
         calendar: str = "standard",
+        network: Network | None = None,
     ) -> None:
         super().__init__()
         self.channels, self.dt, self.calendar = channels, float(dt), calendar
@@ -80,12 +83,12 @@ class ModelStep(nn.Module):
         everywhere = torch.ones(len(channels.frame), *grid.shape)
         self.register_buffer("presence", everywhere if presence is None else presence.detach().float())
         none = torch.zeros(0, *grid.shape)
-        self.register_buffer("static", none if static is None else static.detach().float())
+        self.register_buffer("static", none if static is None else static.detach().clone().float())
         if channels.parameters:
             standard = torch.tensor([[0.0], [1.0]]).repeat(1, len(channels.parameters))
             self.register_buffer("parameter_statistics", standard)
         self._place(grid)
-        self.network = self._network(config, grid)
+        self.network = self._network(config, grid, network)
 
     def _place(self, grid: Grid) -> None:
         """Where in a frame, a state and the known fields each channel is found."""
@@ -111,7 +114,7 @@ class ModelStep(nn.Module):
         """
         return moved_step(self, grid)
 
-    def _network(self, config: ModelConfig, grid: Grid) -> ViT:
+    def _network(self, config: ModelConfig, grid: Grid, own: Network | None) -> ViT | Own:
         state = len(self.seen)
         masks = slice(state, 2 * state) if len(self.gappy) == state else None
         known = 2 * (len(self.forcings) + len(self.gappy_forcings))
@@ -121,10 +124,13 @@ class ModelStep(nn.Module):
         if config.leads == "condition":
             refuse_one_lead(channels.leads)
             told, leads = told + 1, 1
+        outputs = leads * len(channels.targets)
+        if config.kind == "own":
+            return Own(own, config, grid, inputs, outputs, told)
         masked = [self.seen.index(n) for n in self.gappy]
         groups = grouped(config.tokens, len(channels.inputs), channels.history, masked, inputs)
         kinds = Inputs.of(channels, self._sources(), (-self.mean / self.std).flatten(), groups)
-        return ViT(config, grid, inputs, leads * len(channels.targets), masks, kinds, told)
+        return ViT(config, grid, inputs, outputs, masks, kinds, told)
 
     def _sources(self) -> list[int | None]:
         """The variable of a frame that each input is, of masks none; statics and features follow."""
@@ -134,6 +140,18 @@ class ModelStep(nn.Module):
         return [*state, *[None] * len(self.gappy), *known, *rim]
 
     @property
+    def attending(self) -> ViT:
+        """The network, where it has attention; InputError where it is one's own."""
+        if isinstance(self.network, Own):
+            raise without_attention()
+        return self.network
+
+    @property
+    def period(self) -> tuple[int, ...]:
+        """The shifts in cells along each axis that the network commutes with, but for place and walls."""
+        return self.network.config.patch if isinstance(self.network, Own) else self.network.patches.patch
+
+    @property
     def grid(self) -> Grid:
         """Grid of the state."""
         return self.network.grid
@@ -141,7 +159,7 @@ class ModelStep(nn.Module):
     @property
     def token_grid(self) -> Grid:
         """Grid of the tokens."""
-        return self.network.patches.tokens
+        return self.attending.patches.tokens
 
     @property
     def domain(self) -> Bool[Tensor, "variable *space"]:
@@ -184,7 +202,7 @@ class ModelStep(nn.Module):
         if self.channels.known_places:
             parts += self._known(self._both_ends(context).to(x))
         if len(self.static):
-            parts.append(self.static.to(x).expand(len(x), *self.static.shape))
+            parts.append(self.static.to(x).expand(x.shape[0], *self.static.shape))
         if self.network.config.features:
             parts.append(self._features(context).to(x))
         return torch.cat(parts, 1) if len(parts) > 1 else x
@@ -221,6 +239,15 @@ class ModelStep(nn.Module):
         names = self.channels.parameters
         return normalised(names, self.parameter_statistics, context) if names else None
 
+    def told(
+        self, inputs: Float[Tensor, "batch input *space"], context: Context | None = None
+    ) -> Float[Tensor, "batch condition"] | None:
+        """What the network is told in a step: the parameters and, where it is told leads, that of the step."""
+        condition = self.condition(context)
+        if self.network.config.leads != "condition":
+            return condition
+        return with_lead(condition, self.channels.relative_leads[0], inputs)
+
     def outputs(
         self,
         inputs: Float[Tensor, "batch input *space"],
@@ -245,7 +272,7 @@ class ModelStep(nn.Module):
             u = torch.where(self.there(state)[:, :moving], u, self.mean[:moving])
         if moving == targets:
             return u
-        y = self.mean[moving:targets].to(u).expand(len(u), targets - moving, *self.grid.shape)
+        y = self.mean[moving:targets].to(u).expand(u.shape[0], targets - moving, *self.grid.shape)
         return torch.cat([u, y], 1)
 
     def predict(
@@ -285,7 +312,7 @@ class ModelStep(nn.Module):
         """Part of each token's area that has a value; none where that is always all of it."""
         if self.network.masks is None:
             return None
-        return self.network.share(torch.cat([state[:, self.seen], self.there(state)[:, self.gappy]], 1))
+        return self.attending.share(torch.cat([state[:, self.seen], self.there(state)[:, self.gappy]], 1))
 
     @torch.no_grad()
     def attention_weights(
@@ -303,6 +330,6 @@ class ModelStep(nn.Module):
             return weights
 
         self(state, context, attention=keep)
-        lead = self.network.config.registers
-        weights = by_place(torch.stack(seen, 1)[..., lead:, lead:], self.network.groups)
+        lead = self.attending.config.registers
+        weights = by_place(torch.stack(seen, 1)[..., lead:, lead:], self.attending.groups)
         return weights / weights.sum(-1, keepdim=True) if lead else weights

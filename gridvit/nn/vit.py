@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
@@ -11,15 +11,17 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from gridvit.config import ModelConfig
-from gridvit.errors import InputError
 from gridvit.grid import Grid
-from gridvit.nn.attention import Attention, Replace
+from gridvit.nn.attention import Replace
 from gridvit.nn.bias import Bias, make_biases
 from gridvit.nn.bias.groups import Grouped
 from gridvit.nn.bias.precision import HALF, check_precision, computed_in
-from gridvit.nn.conditioning import UNTOLD, Branches, Conditioner, gated, scaled
+from gridvit.nn.block import Block
+from gridvit.nn.conditioning import UNTOLD, Branches, Conditioner
 from gridvit.nn.ends import make_decode, make_embed
+from gridvit.nn.features import check_place
 from gridvit.nn.groups import blocks_by_place
+from gridvit.nn.hidden import Features, chosen_layers, present_areas
 from gridvit.nn.hierarchy import Level, make_levels, merged_patch
 from gridvit.nn.inputs import Inputs
 from gridvit.nn.moving import carried, refuse_unmovable
@@ -28,65 +30,6 @@ from gridvit.nn.rotary import Rotary
 from gridvit.nn.stem import Decoder
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
-
-
-class Gain(nn.Module):
-    """g x, g learned per channel from a common start."""
-
-    def __init__(self, width: int, start: float | int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.full((width,), float(start)))
-
-    def forward(self, x: Float[Tensor, "*batch width"]) -> Float[Tensor, "*batch width"]:
-        """Of the same shape."""
-        return self.gain * x
-
-
-class Block(nn.Module):
-    """x + g_1 attention(norm x), then x + g_2 mlp(norm x): the pre-norm transformer block (Xiong et al. 2020).
-
-    Post-norm is norm(x + g_1 attention(x)) and so on (Vaswani et al. 2017). ``g`` are one, or learned per channel from
-    a small start (LayerScale, Touvron et al. 2021, arXiv:2103.17239).
-    """
-
-    def __init__(
-        self,
-        config: ModelConfig,
-        bias: Bias,
-        window: Window | None = None,
-        rotary: Callable[[int], Rotary] | None = None,
-    ) -> None:
-        super().__init__()
-        width, hidden = config.width, config.mlp_ratio * config.width
-        self.post = config.norm == "post"
-        self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(width, config.heads, bias, window, config.qk_norm, config.half, rotary)
-        self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
-        self.gain_1, self.gain_2 = (
-            Gain(width, config.layer_scale) if config.layer_scale else nn.Identity() for _ in range(2)
-        )
-
-    def forward(
-        self,
-        x: Float[Tensor, "batch token width"],
-        layer: int = 0,
-        replace: Replace | None = None,
-        share: Float[Tensor, "batch placed"] | None = None,
-        told: Branches = UNTOLD,
-    ) -> Float[Tensor, "batch token width"]:
-        """Tokens of the same shape; ``told`` is what the two branches are conditioned on."""
-        mixed = self.attention(self.attended(x, told), layer, replace, share)
-        x = x + gated(self.gain_1(mixed), told[0])
-        if self.post:
-            x = self.norm_1(x)
-            return self.norm_2(x + gated(self.gain_2(self.mlp(scaled(x, told[1]))), told[1]))
-        return x + gated(self.gain_2(self.mlp(scaled(self.norm_2(x), told[1]))), told[1])
-
-    def attended(
-        self, x: Float[Tensor, "batch token width"], told: Branches = UNTOLD
-    ) -> Float[Tensor, "batch token width"]:
-        """What attention is given."""
-        return scaled(x if self.post else self.norm_1(x), told[0])
 
 
 class ViT(nn.Module):
@@ -123,10 +66,7 @@ class ViT(nn.Module):
         extent: Grid | None = None,
     ) -> None:
         super().__init__()
-        if config.features and not grid.is_sphere:
-            raise InputError(
-                "latitude and longitude for model.features", "a plane", "leave model.features out"
-            )
+        check_place(config.features, grid)
         self.config, self.grid, self.inputs, self.outputs, self.masks = config, grid, inputs, outputs, masks
         self.kinds = kinds or Inputs()
         self.groups = max(1, len(self.kinds.groups))
@@ -186,13 +126,57 @@ class ViT(nn.Module):
         ``condition`` is of order one; a network without conditions ignores it.
         """
         self._refuse_rounded(x)
-        (h, beside), share, told = self._begin(x), self.share(x), self._told(condition)
+        begun, beside = self._begin(x)
+        for h in self._through(begun, self.share(x), condition, attention):  # noqa: B007 (the last is wanted)
+            pass
+        return self._end(h[:, self.config.registers :], x, beside)
+
+    def features(
+        self,
+        x: Float[Tensor, "batch input *space"],
+        layers: Sequence[int] = (-1,),
+        condition: Float[Tensor, "batch condition"] | None = None,
+    ) -> list[Features]:
+        """h_l of the named layers: the network as a front end, with or without gradients.
+
+        With ``model.levels`` they are those of the global level; several tokens at a place are averaged.
+
+        Args:
+            x: as for ``forward``.
+            layers: 0 is the embedding, ``depth`` the last block, negative ones count from the end.
+            condition: as for ``forward``.
+
+        Returns:
+            One for each of ``layers``, in their order.
+
+        Raises:
+            InputError: a layer that there is not.
+        """
+        chosen, share, tokens = chosen_layers(layers, len(self.blocks)), self.share(x), self.patches.tokens
+        areas = present_areas(tokens, share).to(x.device)
+        h = self._begin(x)[0]
+        through = enumerate([h, *self._through(h, share, condition)])
+        kept = {n: self._at_places(h) for n, h in through if n in chosen}
+        return [Features.of(layer, kept[layer], areas, tokens) for layer in chosen]
+
+    def _through(
+        self, h: Tensor, share: Tensor | None, condition: Tensor | None, attention: Replace | None = None
+    ) -> Iterator[Tensor]:
+        """Tokens, registers first, after each block."""
+        told = self._told(condition)
         for layer, block in enumerate(self._layers):
             if self.config.checkpointing and torch.is_grad_enabled():
                 h = checkpoint(block, h, layer, attention, share, told[layer], use_reentrant=False)
             else:
                 h = block(h, layer, attention, share, told[layer])
-        return self._end(h[:, self.config.registers :], x, beside)
+            yield h
+
+    def _at_places(self, h: Tensor) -> Tensor:
+        """One token for each place, after the registers."""
+        if self.groups == 1:
+            return h
+        lead, rest = h.split([self.config.registers, h.shape[1] - self.config.registers], 1)
+        return torch.cat([lead, rest.unflatten(1, (-1, self.groups)).mean(2)], 1)
 
     @property
     def _finest(self) -> Patches:
@@ -232,7 +216,7 @@ class ViT(nn.Module):
             h = h + self.place(self.positions).repeat_interleave(self.groups, 0)
         if self.table is not None:
             h = h + self.table.repeat_interleave(self.groups, 0)
-        return h if self.registers is None else torch.cat([self.registers.expand(len(h), -1, -1), h], 1)
+        return h if self.registers is None else torch.cat([self.registers.expand(h.shape[0], -1, -1), h], 1)
 
     def _end(self, h: Tensor, x: Tensor, beside: list[Tensor]) -> Float[Tensor, "batch out *space"]:
         """Outputs of global tokens."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from gridvit.analysis.attention import attention_distance, attention_stencil, radial_lift
+from gridvit.analysis.attention_tables import distance_tables, lift_table
 from gridvit.analysis.bloch import bloch, phase_average
 from gridvit.analysis.compare import compare
 from gridvit.analysis.probe import patch_cells, probe
@@ -23,6 +23,8 @@ from gridvit.data.loading import GIB, within
 from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
 from gridvit.grid import Grid
+from gridvit.nn.looking import attention_by_offset, attention_statistics
+from gridvit.nn.own import Network, Own
 from gridvit.nn.step import ModelStep
 from gridvit.physics import SCHEMES, LinearEquation, LinearScheme, linear_scheme, stable_step
 from gridvit.rollout import Context, Step
@@ -32,26 +34,34 @@ from gridvit.stencil import Stencil
 
 log = logging.getLogger("gridvit")
 LATITUDES = (-50.0, -30.0, 0.0, 30.0, 50.0)
-LARGEST_ATTENTION = 2**25  # weights held at once; their analysis in float64 takes six times as much, 0.8 GiB
+BINS = 20  # of distance
+HELD = 2**22  # weights held at once; their analysis in float64 takes some ten times as much, 0.3 GiB
 
 
-def analyse(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.Dataset:
+def analyse(
+    run: str | os.PathLike[str], data: xr.Dataset | None = None, model: Network | None = None
+) -> xr.Dataset:
     """Attention, stencil, symbol and recovered coefficients of a run; also writes ``analysis.nc``.
 
     On a plane that is periodic along every axis the emulator's Jacobian is set beside the scheme that made the data
     (where the file says which) and the named schemes that are stable at its step; on a sphere its rows are given
     at a few latitudes. Of several variables the first is measured, in its response to itself; attribute ``variable``.
+    ``model`` is the network of a run with one of one's own, whose Jacobian alone is measured.
     """
     folder = RunFolder(Path(run))
     config = folder.config
-    forecaster = Forecaster.load(folder.path)
+    forecaster = Forecaster.load(folder.path, model)
     channels = forecaster.step.channels
     fields = folder.fields(forecaster, data)
     test = partition(config.data.split, fields, channels.history - 1 + channels.leads[-1])["test"]
     test = within(test, config.data.buffer * GIB, "analysed of the test part")
     states, context = some_states(forecaster.step, test, config.evaluation.states)
-    found = [attention(forecaster, states, context)]
-    log.info("measured attention")
+    found = []
+    if isinstance(forecaster.step.network, Own):
+        log.info("left out attention: the network is one of your own")
+    else:
+        found.append(attention(forecaster.step, states, context))
+        log.info("measured attention")
     grid, double = forecaster.grid, forecaster.step.double()
     if not channels.prognostic:
         log.info("left out the Jacobian: no variable is predicted from its own past")
@@ -98,20 +108,23 @@ def inside(latitudes: tuple[float, ...], grid: Grid) -> list[float]:
     return [x for x in latitudes if low < x < high] or [float(grid.centers[0][grid.shape[0] // 2])]
 
 
-def attention(forecaster: Forecaster, states: torch.Tensor, context: Context) -> xr.Dataset:
-    """Attention distance, radial profile, bias curves and (on a torus) attention stencils per layer and head."""
-    step, tokens = forecaster.step, forecaster.token_grid
-    per_state = step.network.config.depth * step.network.config.heads * tokens.size**2
-    kept = max(1, min(len(states), LARGEST_ATTENTION // per_state))
-    weights = step.attention_weights(states[:kept], context.take(slice(kept))).numpy()
-    present = step.token_share(states[:kept])
-    share = None if present is None else present.numpy()
-    parts = [
-        attention_distance(weights, tokens, share=share),
-        radial_lift(weights, tokens, share=share).to_dataset(name="attention_radial"),
-    ]
+def attention(step: ModelStep, states: torch.Tensor, context: Context) -> xr.Dataset:
+    """Attention distance, radial profile, bias curves and (on a torus) attention stencils per layer and head.
+
+    Blocks of queries are looked at one after another: no matrix of all pairs of tokens is held.
+    """
+    network, tokens = step.attending, step.token_grid
+    with torch.no_grad():
+        x = step.inputs(states, context)
+        told = step.told(x, context)
+    block = max(1, min(256, HELD // (len(x) * network.config.heads * tokens.size)))
+    statistics = attention_statistics(network, x, BINS, block, told)
+    found = {name: value.numpy() for name, value in statistics.items()}
+    lift = lift_table(found["lift"], found["edges"], tokens)
+    parts = [distance_tables(found, tokens), lift.to_dataset(name="attention_radial")]
     if not tokens.is_sphere and all(tokens.periodic):
-        parts.append(token_stencils(attention_stencil(weights, tokens), tokens))
+        kernel = attention_by_offset(network, x, block, told).numpy()
+        parts.append(token_stencils(Stencil.from_array(kernel, tokens.spacing, ("layer", "head")), tokens))
     parts.append(bias_curves(step, parts[1]["distance"]))
     return xr.merge(parts, join="exact", combine_attrs="drop_conflicts")
 
@@ -137,9 +150,10 @@ def bias_curves(step: ModelStep, distance: xr.DataArray) -> xr.Dataset:
     """The learned bias against distance, its signed length scale, and the error of a series, per layer and head."""
     points = torch.tensor(distance.values, dtype=torch.float32)
     with torch.no_grad():
-        curves = torch.stack([bias.kernel(points) for bias in step.network.biases]).numpy()
-        lengths = torch.stack([bias.length() for bias in step.network.biases]).numpy()
-        errors = torch.stack([bias.approximation_error() for bias in step.network.biases]).numpy()
+        biases = step.attending.biases
+        curves = torch.stack([bias.kernel(points) for bias in biases]).numpy()
+        lengths = torch.stack([bias.length() for bias in biases]).numpy()
+        errors = torch.stack([bias.approximation_error() for bias in biases]).numpy()
     units = distance.attrs.get("units", "1")
     series = {
         "bias_error": (
@@ -164,7 +178,7 @@ def scheme(
     step: ModelStep, states: torch.Tensor, context: Context, test: Fields, config: RunConfig
 ) -> list[xr.Dataset]:
     """The emulator's stencil and symbol beside the schemes', and the growth of its waves."""
-    grid, patch = step.grid, step.network.patches.patch
+    grid, patch = step.grid, step.period
     measured = first_variable(phase_average(probe(step, states, patch_cells(patch), context)))
     means = states.nanmean(dim=tuple(range(2, states.ndim)), keepdim=True).expand_as(states)
     filled = torch.where(states.isnan(), means, states)  # a solver knows no gaps

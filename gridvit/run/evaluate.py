@@ -25,6 +25,7 @@ from gridvit.data.simulate import exact_step, generating_step
 from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
 from gridvit.initial import CHUNK, Known, forecast_array, told
+from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Step
 from gridvit.run.cases import Cases, scored_leads
@@ -33,7 +34,9 @@ from gridvit.run.folder import STATISTICS, RunFolder
 log = logging.getLogger("gridvit")
 
 
-def evaluate(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.Dataset:
+def evaluate(
+    run: str | os.PathLike[str], data: xr.Dataset | None = None, model: Network | None = None
+) -> xr.Dataset:
     """Scores by model, variable and lead; also writes ``scores.nc``, and ``forecast.nc`` and ``truth.nc`` of one case.
 
     Statistical baselines are fitted on the training part (the ridge penalty on the validation part). A file that
@@ -42,10 +45,11 @@ def evaluate(run: str | os.PathLike[str], data: xr.Dataset | None = None) -> xr.
     Args:
         run: the run folder.
         data: an open Dataset in the place of the file that the run's configuration names.
+        model: the network of a run with one of one's own.
     """
     folder = RunFolder(Path(run))
     config = folder.config
-    forecaster = Forecaster.load(folder.path)
+    forecaster = Forecaster.load(folder.path, model)
     channels = forecaster.step.channels
     leads = scored_leads(config.evaluation.leads, channels)
     fields = folder.fields(forecaster, data)

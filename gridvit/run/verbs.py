@@ -24,6 +24,7 @@ from gridvit.data.standard import narrowed
 from gridvit.data.times import canonical
 from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster
+from gridvit.nn.own import Network
 from gridvit.report import build
 from gridvit.run.folder import STATISTICS, RunFolder, load_fields
 from gridvit.training.metrics import read_metrics
@@ -52,22 +53,32 @@ def located(data: DataConfig) -> DataConfig:
     return replace(data, path=absolute(data.path), static_file=absolute(data.static_file), files=files)
 
 
-def train(config: RunConfig, data: xr.Dataset | None = None, overwrite: bool = False) -> Path:
+def train(
+    config: RunConfig,
+    data: xr.Dataset | None = None,
+    overwrite: bool = False,
+    model: Network | None = None,
+) -> Path:
     """Train, or go on with, the run that ``config`` describes; returns its folder.
 
     Args:
         config: the run; ``config.data.path`` names the data unless ``data`` is given.
         data: an open Dataset instead of a file.
         overwrite: lose what the folder holds.
+        model: a network of one's own: a module ``(B, inputs, *space) -> (B, outputs, *space)``, or what makes one from
+            ``inputs, outputs, grid``. The files of the run hold its weights and no code: it is given again to
+            ``Forecaster.load``, ``evaluate`` and ``analyse``, or named by ``--network`` on the command line.
 
     Raises:
         InputError: see ``RunFolder.refuse`` and ``gridvit.training.train.plan``; nothing has been written then.
     """
     folder = RunFolder(Path(config.root) / config.name)
     config = replace(config, data=located(config.data))
+    if model is not None:
+        config = replace(config, model=replace(config.model, kind="own"))
     folder.refuse(config, overwrite)
     known = None if overwrite else Measured.load(folder / STATISTICS)
-    planned = plan(config, load_fields(config, data), known)
+    planned = plan(config, load_fields(config, data), known, model)
     folder.claim(config, overwrite)
     planned.measured.save(folder / STATISTICS)
     checkpoint.save(folder / MODEL_FILE, fit(planned, folder.path), planned.description)
@@ -83,16 +94,17 @@ def forecast(
     overwrite: bool = False,
     forcings: str = "",
     direct: bool = False,
+    model: Network | None = None,
 ) -> Path:
     """Forecast ``steps`` model steps from the ``first``, ``last`` or every (``all``) time of a file, or from a date.
 
     What the model is given (forcings, a boundary) is read from the file itself, or from the file ``forcings``; of all
     times those are left out then whose forecast it does not cover. ``direct`` forecasts at the leads that the model
-    was trained for, each in one step, instead.
+    was trained for, each in one step, instead. ``model`` is the network of a run with one of one's own.
     """
     target = Path(out)
     refuse_existing(target, overwrite)
-    forecaster, data = Forecaster.load(run), _choices(Path(run))
+    forecaster, data = Forecaster.load(run, model), _choices(Path(run))
     with ExitStack() as files:
         ds = files.enter_context(open_chosen(data, path))
         known = files.enter_context(open_chosen(data, forcings)) if forcings else ds

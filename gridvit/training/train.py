@@ -30,6 +30,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ViT
 from gridvit.nn.features import TIMED
+from gridvit.nn.own import Network, Own
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import BEST, LAST, Checkpoints
 from gridvit.training.datamodule import Unchanged, WindowsModule
@@ -51,10 +52,13 @@ class Plan:
     measured: Measured
 
 
-def plan(config: RunConfig, fields: Fields, known: Measured | None = None) -> Plan:
+def plan(
+    config: RunConfig, fields: Fields, known: Measured | None = None, network: Network | None = None
+) -> Plan:
     """Split the data, take the statistics of the training part, and build the model.
 
-    ``known`` is what an interrupted run had measured: used again where the files have not changed since.
+    ``known`` is what an interrupted run had measured: used again where the files have not changed since. ``network``
+    takes the place of gridvit's own; see ``Own``.
 
     Raises:
         InputError: data whose statistics are not those ``known``; a part of the split that is too short, a constant
@@ -78,7 +82,9 @@ def plan(config: RunConfig, fields: Fields, known: Measured | None = None) -> Pl
     own, numbers = parts["train"].parameters, None
     if own is not None:
         numbers = torch.from_numpy(mean_and_std(fields.parameter_names, own))
-    return Plan(config, parts, build(description, statistics, static, numbers), description, measured)
+    return Plan(
+        config, parts, build(description, statistics, static, numbers, network), description, measured
+    )
 
 
 def standard_static(
@@ -126,8 +132,9 @@ def fit(plan: Plan, folder: Path) -> ModelStep:
     train, validate = plan.parts["train"], plan.parts["validate"]
     data = WindowsModule(train, validate, plan.config.training, offsets, plan.config.data.buffer * GIB)
     log.info(
-        "%d parameters, %d tokens, %d training windows",
-        sum(p.numel() for p in plan.model.parameters()), plan.model.token_grid.size,
+        "%d parameters, %s, %d training windows",
+        sum(p.numel() for p in plan.model.parameters()),
+        "a network of your own" if isinstance(plan.model.network, Own) else f"{plan.model.token_grid.size} tokens",
         train.n_samples * (train.n_times - offsets[-1] + offsets[0]),
     )  # fmt: skip
     error = bias_error(plan.model)

@@ -127,8 +127,8 @@ class Harmonics(Bias):
 
     def fold(self) -> Fold:
         """f_l Y_lm and Y_lm."""
-        copies = torch.arange(1, self.degree + 1, device=self.table.device) * 2 + 1
-        spread = self.coefficients().repeat_interleave(copies, 1)
+        orders = [degree for degree in range(self.degree) for _ in range(2 * degree + 3)]
+        spread = self.coefficients()[:, orders]
         return spread[:, None] * self.waves, self.waves
 
     def logits(self, rows: Rows = EVERY) -> Float[Tensor, "head query key"]:
