@@ -38,17 +38,23 @@ Run = Callable[[Inputs], Tensor]
 
 
 class Graph(nn.Module):
-    """u(t + dt) of tensors alone: ``state``, and ``known`` and ``time`` where the step needs them, as in a Context."""
+    """u(t + dt) of tensors alone: ``state``, and what else the step needs of ``known``, ``time`` and ``parameters``."""
 
     def __init__(self, step: ModelStep) -> None:
         super().__init__()
         self.step = step
 
-    def forward(self, state: Tensor, known: Tensor | None = None, time: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        state: Tensor,
+        known: Tensor | None = None,
+        time: Tensor | None = None,
+        parameters: Tensor | None = None,
+    ) -> Tensor:
         """The state one step later."""
         # No time is looked at where none is an input.
         seconds = state.new_zeros(state.shape[0], dtype=torch.float64) if time is None else time
-        return self.step(state, Context(seconds, known))
+        return self.step(state, Context(seconds, known, parameters))
 
 
 def export(
@@ -62,8 +68,9 @@ def export(
     """One step, physical state in and physical state out, as a file that is right before it is there.
 
     The graph takes ``state (batch, variable, *space)`` with NaN where values are missing; ``known (batch, 2, K,
-    *space)`` where the model is given forcings or a boundary, at both ends of the step; and ``time (batch)``, float64
-    seconds since 1970, where it looks at dates. It is compared with the model at states of the run's test part.
+    *space)`` where the model is given forcings or a boundary, at both ends of the step; ``time (batch)``, float64
+    seconds since 1970, where it looks at dates; and ``parameters (batch, parameter)`` where it is told those of
+    ``data.parameters``. It is compared with the model at states of the run's test part.
 
     Args:
         run: the run folder.
@@ -132,6 +139,8 @@ def named(step: ModelStep, state: Tensor, context: Context) -> Inputs:
         inputs["known"] = context.known
     if set(step.network.config.features) & set(TIMED):
         inputs["time"] = context.time
+    if context.condition is not None:
+        inputs["parameters"] = context.condition
     return {name: torch.cat([value] * 2) if len(value) == 1 else value for name, value in inputs.items()}
 
 

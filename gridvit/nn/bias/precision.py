@@ -31,7 +31,8 @@ def computed_in(x: Tensor) -> torch.dtype:
 def exact(x: Tensor) -> AbstractContextManager[None]:
     """No autocast on the device of ``x`` within: a bias is worked out in the precision of its parameters."""
     kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
+    casts = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if casts else nullcontext()  # a node of its own in a graph
 
 
 def refuse_rounded(bias: Tensor) -> Tensor:
