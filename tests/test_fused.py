@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pytest
 import torch
@@ -31,7 +29,10 @@ def field(*shape: int) -> torch.Tensor:
 @pytest.mark.filterwarnings("ignore:Dynamo does not know:UserWarning")  # of the type checks of the tests
 def test_a_fused_step_is_the_same_step(monkeypatch):
     """As traced; the C++ of it takes half a minute to compile."""
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    compiled = torch.compile
+    monkeypatch.setattr(
+        torch, "compile", lambda f, dynamic, options: compiled(f, backend="eager", dynamic=dynamic)
+    )
     grid, u = Grid.regular(7), field(3, 1, 7)
     fused = Solver(Burgers(0.1, "central"), grid, 0.2, "euler", fused=True)
     torch.testing.assert_close(fused(u), Solver(Burgers(0.1, "central"), grid, 0.2, "euler")(u))
@@ -59,7 +60,7 @@ def test_a_fused_step_is_the_same_step(monkeypatch):
 def test_ghost_cells_of_a_whole_step_change_nothing(monkeypatch, equation, shape, tableau):
     """Where a step is local its ghost cells are made once; nine steps are a call of eight and one of one."""
     torch.compiler.reset()
-    monkeypatch.setattr(torch, "compile", lambda function, dynamic: function)
+    monkeypatch.setattr(torch, "compile", lambda function, **_: function)
     grid = Grid.regular(shape)
     u = 0.3 * field(2, len(equation.variables(grid.ndim)), *shape)
     plain, fused = (Solver(equation, grid, 0.09, tableau, 9, fused=fused) for fused in (False, True))

@@ -80,7 +80,9 @@ METHODS = (*TABLEAUX, *SPLITTINGS)
 BLOCK = 2**16
 """Numbers that a CPU's cache holds beside the stages of a step: more of a batch than these wait for their turn."""
 TOGETHER = 8
-"""Steps that are compiled into one call, which costs as much as one step of some thousand cells."""
+"""Steps at most that are compiled into one call, which costs as much as one step of some thousand numbers."""
+CALL = 2**15
+"""Numbers that are stepped in one call at least, where so few steps suffice: each makes the code longer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,8 +150,9 @@ class Solver:
 
     def _steps(self, state: Tensor) -> Tensor:
         if self.fused:
-            for done in range(0, self.substeps, TOGETHER):
-                state = self._fused(state, min(TOGETHER, self.substeps - done))
+            together = max(1, min(TOGETHER, CALL // state.numel()))
+            for done in range(0, self.substeps, together):
+                state = self._fused(state, min(together, self.substeps - done))
             return state
         for _ in range(self.substeps):
             state = self._advance(state)
@@ -190,7 +193,8 @@ class Solver:
                 u = advance(u)
             return u
 
-        return torch.compile(several, dynamic=False)
+        # What is read at several offsets is stored, and not worked out at each: by half faster for systems.
+        return torch.compile(several, dynamic=False, options={"realize_reads_threshold": 1})
 
     @property
     def _wraps_locally(self) -> bool:
