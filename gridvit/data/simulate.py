@@ -22,6 +22,8 @@ from gridvit.data.simulate_steps import (
     good_for,
     grid_of,
     is_spherical,
+    refuse_accuracy,
+    refuse_coarse,
     refuse_unstable,
     step_from,
 )
@@ -44,8 +46,9 @@ def simulate(config: SimulateConfig) -> xr.Dataset:
         ``generating_step`` and ``exact_step``.
 
     Raises:
-        InputError: an unknown equation, parameter or scheme; a scheme that is unstable at this step (and how
-            many substeps help); a cutoff beyond the grid; a solution that blew up.
+        InputError: an unknown equation, parameter, scheme or accuracy; a scheme that is unstable at this step
+            (and how many substeps help); a grid that misses what damps the shortest waves (and how many cells
+            help); a cutoff beyond the grid; a solution that blew up.
     """
     config = prepared(config)
     frames = np.empty((config.samples, *frame_shape(config)), dtype=np.float32)
@@ -83,9 +86,12 @@ def prepared(config: SimulateConfig) -> SimulateConfig:
         InputError: see ``simulate``.
     """
     config = completed(config)
+    refuse_accuracy(config)
     grid = grid_of(config)
     samples = range(config.samples) if drawn(config.parameters) else range(1)
     equations = [equation_from(config.equation, parameters_of(config, k)) for k in samples]
+    for equation in equations:
+        refuse_coarse(config, equation, grid)
     if not config.substeps:
         most = max(enough_substeps(config, equation, grid) for equation in equations)
         config = replace(config, substeps=most)
@@ -163,6 +169,7 @@ def _attributes(config: SimulateConfig) -> dict[str, Any]:
         "history": "made by gridvit simulate",
         "gridvit_equation": config.equation,
         "gridvit_scheme": config.scheme,
+        "gridvit_accuracy": config.accuracy,
         "gridvit_parameters": json.dumps(config.parameters),
         "gridvit_boundary": json.dumps(config.boundary),
         "gridvit_dt": float(config.dt),

@@ -29,7 +29,7 @@ from gridvit.physics.schemes import SCHEMES, LinearScheme, linear_scheme
 from gridvit.physics.solve import METHODS, SPLITTINGS, TABLEAUX, Solver, Tableau
 from gridvit.physics.sphere import SphereAdvection, SphereDiffusion, Spherical
 from gridvit.physics.sphere_flow import BarotropicVorticity, SphereShallowWater
-from gridvit.physics.stability import diverges, stable_step
+from gridvit.physics.stability import damping_cells, diverges, stable_step
 
 __all__ = [
     "EQUATIONS",
@@ -65,6 +65,7 @@ __all__ = [
     "Vorticity",
     "Wave",
     "apply",
+    "damping_cells",
     "diverges",
     "equation_from",
     "good_of",
