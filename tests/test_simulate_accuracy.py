@@ -12,7 +12,7 @@ import torch
 
 from gridvit.config import SimulateConfig
 from gridvit.data.fields import load
-from gridvit.data.simulate import generating_step, prepared, simulate
+from gridvit.data.simulate import exact_step, generating_step, prepared, simulate
 from gridvit.data.simulate_files import write
 from gridvit.errors import InputError
 from gridvit.grid import Grid
@@ -175,3 +175,38 @@ def test_the_default_flow_is_resolved_to_its_end() -> None:
     shell = np.rint(np.hypot(*np.meshgrid(*2 * [np.fft.fftfreq(64, 1 / 64)])))
     spectrum = np.array([power[shell == k].sum() for k in range(1, 33)])
     assert spectrum[-4:].mean() < 1e-6 * spectrum.max()
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "degree", "factor"),
+    [
+        ("sphere-diffusion", {"diffusivity": 2e6}, 3, np.exp(-2e6 * 12 / 6371008.8**2 * 21600)),
+        ("sphere-advection", {"tilt": 0.0}, 4, np.exp(-1j * 2 * 2 * pi / 48)),
+    ],
+)
+def test_harmonics_that_go_by_themselves_have_an_exact_step(
+    name: str, parameters: dict[str, Any], degree: int, factor: complex
+) -> None:
+    """Y_n^2, n even and odd, in closed form: cos^2 lat (sin lat, or 7 sin^2 lat - 1) cos 2 lon.
+
+    Over six hours, in which the rotation of twelve days makes a 48th of a turn.
+    """
+    ds = simulate(SimulateConfig(name, parameters, (17, 36), samples=2, steps=2, cutoff=3.0, substeps=20))
+    found = load(ds)
+    exact = exact_step(found.attrs, found.grid)
+    assert exact is not None
+    lat, lon = np.meshgrid(*(np.deg2rad(c) for c in found.grid.centers), indexing="ij")
+    z = np.sin(lat)
+    wave = np.cos(lat) ** 2 * (z if degree == 3 else 7 * z**2 - 1) * np.exp(2j * lon)
+    after = exact(torch.from_numpy(wave.real)[None, None])[0, 0].numpy()
+    np.testing.assert_allclose(after, (factor * wave).real, atol=1e-12)
+    u = torch.from_numpy(found.values).double()
+    torch.testing.assert_close(exact(u[:, 0]), u[:, 1], rtol=0, atol=2e-6)
+    twice = exact_step(found.attrs, found.grid, stride=2)
+    assert twice is not None
+    torch.testing.assert_close(twice(u[:, 0]), exact(exact(u[:, 0])), rtol=0, atol=1e-12)
+
+
+def test_a_tilted_rotation_mixes_harmonics() -> None:
+    ds = simulate(SimulateConfig("sphere-advection", shape=(8, 16), samples=1, steps=1, cutoff=2.0))
+    assert exact_step(ds.attrs, load(ds).grid) is None

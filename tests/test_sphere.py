@@ -73,7 +73,7 @@ def test_half_a_turn_over_the_pole_shows_the_truncation() -> None:
     lat, lon = at(grid)
     start, end = (np.exp(40 * (np.cos(lat) * np.cos(lon - where) - 1)) for where in (2, -2))
     found = Solver(SphereAdvection(tilt=90.0), grid, 6 * DAY, "rk4", 192)(state(start))[0, 0].numpy()
-    assert 1e-5 < np.abs(found - end).max() < 0.02
+    assert 1e-3 < np.abs(found - end).max() < 2e-3  # after a full turn a tenth of it
     assert np.abs(found - start).max() > 0.9
 
 

@@ -28,7 +28,16 @@ from gridvit.data.simulate_steps import (
     step_from,
 )
 from gridvit.grid import Grid
-from gridvit.physics import LinearEquation, LinearScheme, equation_from, linear_scheme, random_states
+from gridvit.physics import (
+    Harmonics,
+    HarmonicStep,
+    LinearEquation,
+    LinearScheme,
+    Spherical,
+    equation_from,
+    linear_scheme,
+    random_states,
+)
 from gridvit.rollout import Step
 
 CHUNK = 16  # trajectories at once at most
@@ -68,15 +77,18 @@ def generating_step(attrs: Mapping[str, Any], grid: Grid, stride: int = 1) -> St
     return None if parameters is None else step_from(attrs, grid, parameters, stride)
 
 
-def exact_step(attrs: Mapping[str, Any], grid: Grid, stride: int = 1) -> LinearScheme | None:
+def exact_step(attrs: Mapping[str, Any], grid: Grid, stride: int = 1) -> LinearScheme | HarmonicStep | None:
     """The exact propagator of the equation over ``stride`` frames; None where none is known."""
     parameters = _parameters(attrs, grid)
-    if parameters is None or not all(grid.periodic):
+    if parameters is None:
         return None
-    equation = equation_from(attrs["gridvit_equation"], parameters)
-    if not isinstance(equation, LinearEquation):
+    equation, dt = equation_from(attrs["gridvit_equation"], parameters), float(attrs["gridvit_dt"]) * stride
+    if isinstance(equation, Spherical):
+        rates = equation.rates(Harmonics(grid))
+        return None if rates is None else HarmonicStep(grid, dt, equation.variables(2), rates)
+    if not all(grid.periodic) or not isinstance(equation, LinearEquation):
         return None
-    return linear_scheme("exact", equation, grid, float(attrs["gridvit_dt"]) * stride)
+    return linear_scheme("exact", equation, grid, dt)
 
 
 def prepared(config: SimulateConfig) -> SimulateConfig:

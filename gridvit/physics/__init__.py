@@ -27,7 +27,7 @@ from gridvit.physics.harmonics import Harmonics
 from gridvit.physics.initial import random_field, random_states
 from gridvit.physics.schemes import SCHEMES, LinearScheme, linear_scheme
 from gridvit.physics.solve import METHODS, SPLITTINGS, TABLEAUX, Solver, Tableau
-from gridvit.physics.sphere import SphereAdvection, SphereDiffusion, Spherical
+from gridvit.physics.sphere import HarmonicStep, SphereAdvection, SphereDiffusion, Spherical
 from gridvit.physics.sphere_flow import BarotropicVorticity, SphereShallowWater
 from gridvit.physics.stability import damping_cells, diverges, stable_step
 
@@ -48,6 +48,7 @@ __all__ = [
     "FitzHughNagumo",
     "Good",
     "GrayScott",
+    "HarmonicStep",
     "Harmonics",
     "KortewegDeVries",
     "KuramotoSivashinsky",
