@@ -7,6 +7,7 @@ are refused by the parser in ``gridvit.cli``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Literal
 
 from gridvit.errors import InputError
@@ -333,6 +334,8 @@ class SimulateConfig:
         seed: seed of the initial states and of drawn coefficients.
         scheme: a named scheme of linear advection-diffusion, a Runge-Kutta tableau for any equation, or "etdrk4",
             "ars222", "ars443" for one with a linear part; a good one where none is given.
+        accuracy: even order of the central differences, or "spectral"; of a method (Runge-Kutta, splitting), not of a
+            named scheme.
         substeps: steps of the scheme between stored frames; 0 for as few as are stable.
         latitudes: rows of the sphere: Gaussian, or in equal steps (which hold a third fewer degrees of harmonics).
         boundary: "periodic", or a condition at the walls ("dirichlet", "neumann", "wall" for flows, "open"); one for
@@ -350,6 +353,7 @@ class SimulateConfig:
     cutoff: float = 4.0
     seed: int = 0
     scheme: str = ""
+    accuracy: int | str = 2
     substeps: int = 0
     latitudes: Literal["gaussian", "equal"] = "gaussian"
     boundary: tuple[str, ...] | str = "periodic"
@@ -358,3 +362,5 @@ class SimulateConfig:
     def __post_init__(self) -> None:
         _require(self, 1, "shape", "steps", "samples", "workers")
         _require(self, 0, "dt", "seed", "substeps")
+        if not all(0 < length < inf for length in self.lengths):
+            raise InputError("simulate.lengths above 0 and finite", str(self.lengths), "correct it")

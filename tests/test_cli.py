@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from gridvit import __version__
 from gridvit.cli import main
 
 
@@ -56,6 +57,15 @@ def test_help_is_quick_and_lists_every_verb() -> None:
     assert time.perf_counter() - start < 5  # the promise is half a second; a loaded machine is slower
     for verb in ("simulate", "check", "train", "forecast", "evaluate", "analyse", "report", "export"):
         assert f"\n  {verb} " in done.stdout
+
+
+def test_the_package_itself_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gridvit", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"{__version__}\n"
+    wrong = subprocess.run([sys.executable, "-m", "gridvit", "trian"], capture_output=True, check=False)
+    assert wrong.returncode == 2
 
 
 def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 ALLOWED["run"] = set(ALLOWED) | {"run"}
 ALLOWED["cli"] = set(ALLOWED)
+ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = set()
 # Trajectories are made by solvers: the modules of `data` that know physics.
 SOLVING = ("simulate", "simulate_steps", "simulate_list")

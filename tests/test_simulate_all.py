@@ -64,9 +64,9 @@ def test_every_method_solves_and_is_known_from_the_file(method: str) -> None:
 
 
 def test_substeps_of_stiff_methods_are_limited_by_what_is_not_linear() -> None:
-    # rate 2 r u^2 = 2 * 0.5 * 1.5^2 = 2.25; D plays no part
+    # rate r (3 u^2 - 1) = 0.5 * (3 * 1.5^2 - 1) = 2.875; D plays no part
     config = SimulateConfig("allen-cahn", {"diffusivity": 100.0}, shape=(12, 14), dt=4.0, scheme="etdrk4")
-    assert prepared(config).substeps == 9
+    assert prepared(config).substeps == 12
     linear = SimulateConfig("diffusion", {"diffusivity": 100.0}, (12,), dt=4.0, scheme="etdrk4")
     assert prepared(linear).substeps == 1
 

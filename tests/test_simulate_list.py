@@ -21,7 +21,10 @@ def test_all_are_listed_with_equation_parameters_and_picture(capsys: pytest.Capt
     text = said(capsys)
     for name in EQUATIONS:
         assert f"\n{name}\n" in f"\n{text}"
-    assert "u_t = div(D grad u): differences even out.\n  parameters: diffusivity = 0.2\n" in text
+    assert (
+        "u_t = div(D grad u): differences even out.\n  parameters: diffusivity = 0.2\n  stable step: 1.25 by ssprk3\n"
+        in text
+    )
     assert text.count(" | ") >= 12 * len(EQUATIONS) / 2
 
 
@@ -38,6 +41,12 @@ def test_one_is_described_in_full(capsys: pytest.CaptureFixture[str]) -> None:
     ):
         assert part in text, part
     assert "Raises:" not in text
+
+
+def test_the_boundaries_that_are_offered_are_those_that_work(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "boundary:    periodic, dirichlet\n" in said(capsys, "vorticity")  # free slip alone
+    assert "boundary:    periodic\n" in said(capsys, "korteweg-de-vries")  # waves would not keep their images
+    assert "boundary:    none\n" in said(capsys, "sphere-diffusion")
 
 
 def test_an_unknown_equation_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -67,6 +67,16 @@ def test_the_bell_is_where_it_should_be_on_the_way() -> None:
     assert max(l2(grid, found, northern), l2(grid, found, southern)) > 1
 
 
+def test_half_a_turn_over_the_pole_shows_the_truncation() -> None:
+    """A hill between the cells, not turned back into the ripples that it began with: against its closed form."""
+    grid = Grid.gaussian(32, 64)
+    lat, lon = at(grid)
+    start, end = (np.exp(40 * (np.cos(lat) * np.cos(lon - where) - 1)) for where in (2, -2))
+    found = Solver(SphereAdvection(tilt=90.0), grid, 6 * DAY, "rk4", 192)(state(start))[0, 0].numpy()
+    assert 1e-3 < np.abs(found - end).max() < 2e-3  # after a full turn a tenth of it
+    assert np.abs(found - start).max() > 0.9
+
+
 def test_advection_is_of_the_tableaus_order() -> None:
     grid = Grid.gaussian(16, 32)
     start = state(harmonic(grid, 5, 3))

@@ -22,11 +22,22 @@ from gridvit.data.simulate_steps import (
     good_for,
     grid_of,
     is_spherical,
+    refuse_accuracy,
+    refuse_coarse,
     refuse_unstable,
     step_from,
 )
 from gridvit.grid import Grid
-from gridvit.physics import LinearEquation, LinearScheme, equation_from, linear_scheme, random_states
+from gridvit.physics import (
+    Harmonics,
+    HarmonicStep,
+    LinearEquation,
+    LinearScheme,
+    Spherical,
+    equation_from,
+    linear_scheme,
+    random_states,
+)
 from gridvit.rollout import Step
 
 CHUNK = 16  # trajectories at once at most
@@ -44,8 +55,9 @@ def simulate(config: SimulateConfig) -> xr.Dataset:
         ``generating_step`` and ``exact_step``.
 
     Raises:
-        InputError: an unknown equation, parameter or scheme; a scheme that is unstable at this step (and how
-            many substeps help); a cutoff beyond the grid; a solution that blew up.
+        InputError: an unknown equation, parameter, scheme or accuracy; a scheme that is unstable at this step
+            (and how many substeps help); a grid that misses what damps the shortest waves (and how many cells
+            help); a cutoff beyond the grid; a solution that blew up.
     """
     config = prepared(config)
     frames = np.empty((config.samples, *frame_shape(config)), dtype=np.float32)
@@ -65,15 +77,18 @@ def generating_step(attrs: Mapping[str, Any], grid: Grid, stride: int = 1) -> St
     return None if parameters is None else step_from(attrs, grid, parameters, stride)
 
 
-def exact_step(attrs: Mapping[str, Any], grid: Grid, stride: int = 1) -> LinearScheme | None:
+def exact_step(attrs: Mapping[str, Any], grid: Grid, stride: int = 1) -> LinearScheme | HarmonicStep | None:
     """The exact propagator of the equation over ``stride`` frames; None where none is known."""
     parameters = _parameters(attrs, grid)
-    if parameters is None or not all(grid.periodic):
+    if parameters is None:
         return None
-    equation = equation_from(attrs["gridvit_equation"], parameters)
-    if not isinstance(equation, LinearEquation):
+    equation, dt = equation_from(attrs["gridvit_equation"], parameters), float(attrs["gridvit_dt"]) * stride
+    if isinstance(equation, Spherical):
+        rates = equation.rates(Harmonics(grid))
+        return None if rates is None else HarmonicStep(grid, dt, equation.variables(2), rates)
+    if not all(grid.periodic) or not isinstance(equation, LinearEquation):
         return None
-    return linear_scheme("exact", equation, grid, float(attrs["gridvit_dt"]) * stride)
+    return linear_scheme("exact", equation, grid, dt)
 
 
 def prepared(config: SimulateConfig) -> SimulateConfig:
@@ -83,9 +98,12 @@ def prepared(config: SimulateConfig) -> SimulateConfig:
         InputError: see ``simulate``.
     """
     config = completed(config)
+    refuse_accuracy(config)
     grid = grid_of(config)
     samples = range(config.samples) if drawn(config.parameters) else range(1)
     equations = [equation_from(config.equation, parameters_of(config, k)) for k in samples]
+    for equation in equations:
+        refuse_coarse(config, equation, grid)
     if not config.substeps:
         most = max(enough_substeps(config, equation, grid) for equation in equations)
         config = replace(config, substeps=most)
@@ -163,6 +181,7 @@ def _attributes(config: SimulateConfig) -> dict[str, Any]:
         "history": "made by gridvit simulate",
         "gridvit_equation": config.equation,
         "gridvit_scheme": config.scheme,
+        "gridvit_accuracy": config.accuracy,
         "gridvit_parameters": json.dumps(config.parameters),
         "gridvit_boundary": json.dumps(config.boundary),
         "gridvit_dt": float(config.dt),

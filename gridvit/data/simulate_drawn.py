@@ -39,7 +39,7 @@ def _draw(name: str, span: Mapping[str, Any], generator: np.random.Generator) ->
             f"the keys {', '.join(map(str, span)) or 'none'}",
             "give both ends, each a number or a list of numbers",
         )
-    low, high = (np.asarray(span[end], dtype=np.float64) for end in ("from", "to"))
+    low, high = (_numbers(name, span, end) for end in ("from", "to"))
     log = bool(span.get("log", False))
     if low.shape != high.shape or (low > high).any() or (log and (low <= 0).any()):
         raise InputError(
@@ -50,3 +50,17 @@ def _draw(name: str, span: Mapping[str, Any], generator: np.random.Generator) ->
     r = generator.random(low.shape)
     value = np.exp(np.log(low) + (np.log(high) - np.log(low)) * r) if log else low + (high - low) * r
     return value.tolist()
+
+
+def _numbers(name: str, span: Mapping[str, Any], end: str) -> np.ndarray:
+    try:
+        value = np.asarray(span[end], dtype=np.float64)
+    except (TypeError, ValueError):
+        value = np.array(np.nan)  # words, or rows of different lengths
+    if not np.isfinite(value).all():
+        raise InputError(
+            f"a number or a list of numbers where the range of {name} is {end!r}",
+            repr(span[end]),
+            "correct it",
+        )
+    return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from textwrap import indent
 from typing import Any
@@ -16,6 +17,7 @@ from gridvit.config import SimulateConfig
 from gridvit.data.simulate import prepared, simulate
 from gridvit.data.simulate_files import refuse_existing_file
 from gridvit.data.simulate_steps import BOUNDARIES, grid_of, is_spherical, largest_step
+from gridvit.errors import InputError
 from gridvit.physics import EQUATIONS, METHODS, SCHEMES, TABLEAUX, LinearEquation, Semilinear, equation_from
 from gridvit.physics.operators import choose
 
@@ -44,7 +46,11 @@ def described(name: str) -> str:
 
 def _short(name: str) -> str:
     first = (inspect.getdoc(EQUATIONS[name]) or "").split("\n\n")[0]
-    return f"{name}\n{indent(first, '  ')}\n  parameters: {_parameters(_usual(name))}"
+    config = _usual(name)
+    return (
+        f"{name}\n{indent(first, '  ')}\n  parameters: {_parameters(config)}\n"
+        f"  stable step: {_stable(config)}"
+    )
 
 
 def _facts(name: str) -> str:
@@ -53,17 +59,33 @@ def _facts(name: str) -> str:
     equation, grid = equation_from(config.equation, config.parameters), grid_of(config)
     linear = isinstance(equation, LinearEquation)
     methods = [*(METHODS if isinstance(equation, Semilinear) else TABLEAUX), *(SCHEMES if linear else [])]
-    method = config.scheme if config.scheme in METHODS else "ssprk3"
     rows = {
         "parameters": _parameters(config),
         "variables": ", ".join(equation.variables(grid.ndim)),
         "grid": grid.describe(),
-        "boundary": "none" if is_spherical(config) else ", ".join(BOUNDARIES),
+        "boundary": "none" if is_spherical(config) else ", ".join(filter(partial(_takes, name), BOUNDARIES)),
         "scheme": f"{config.scheme} (of {', '.join(methods)})",
-        "frames": f"{config.dt:g} apart, in {config.substeps} substeps",
-        "stable step": f"{largest_step(method, equation, grid):.4g} by {method}",
+        "frames": f"{config.dt:g}{' s' if is_spherical(config) else ''} apart, in {config.substeps} substeps",
+        "stable step": _stable(config),
     }
     return "\n".join(f"  {key + ':':<13}{value}" for key, value in rows.items())
+
+
+def _takes(name: str, boundary: str) -> bool:
+    """Whether the good method solves the equation so."""
+    try:
+        simulate(SimulateConfig(equation=name, samples=1, steps=1, boundary=boundary))
+    except InputError:
+        return False
+    return True
+
+
+def _stable(config: SimulateConfig) -> str:
+    """The longest step on the good grid, by the good method or, of a named scheme, by a common one."""
+    method = config.scheme if config.scheme in METHODS else "ssprk3"
+    equation = equation_from(config.equation, config.parameters)
+    limit = largest_step(method, equation, grid_of(config))
+    return f"{limit:.4g}{' s' if is_spherical(config) else ''} by {method}"
 
 
 def picture_text(name: str, frames: int = 8) -> str:

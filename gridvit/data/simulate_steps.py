@@ -25,22 +25,26 @@ from gridvit.physics import (
     Good,
     LinearEquation,
     LinearScheme,
+    Semilinear,
     Solver,
     Spherical,
+    damping_cells,
     diverges,
     equation_from,
     good_of,
     linear_scheme,
     stable_step,
 )
+from gridvit.physics.constant import SPECTRAL, Accuracy
 from gridvit.physics.operators import choose
 from gridvit.physics.solve import require_split
+from gridvit.physics.stability import FINEST
 from gridvit.rollout import Context, Step, repeat
 from gridvit.stencil import Stencil, modes
 
 BOUNDARIES = ("periodic", "dirichlet", "neumann", "wall", "open")
 LIMIT = 1e-3  # how closely stable_step is known: a step at the limit needs no substeps
-MOST = 10**6  # substeps that anyone would take
+MOST = 10**4  # substeps that anyone would take
 SLACK = 1e-6  # growth of a wave in a step that is rounding, not instability
 
 
@@ -92,7 +96,9 @@ def step_from(attrs: Mapping[str, Any], grid: Grid, parameters: Mapping[str, Any
     dt, substeps = float(attrs["gridvit_dt"]) * stride, int(attrs["gridvit_substeps"]) * stride
     walls = conditions(json.loads(attrs.get("gridvit_boundary", '"periodic"')), grid)
     if name in METHODS or not isinstance(equation, LinearEquation):
-        return Solver(equation, grid, dt, name, substeps, boundary=walls)
+        given = attrs.get("gridvit_accuracy", 2)
+        accuracy = given if isinstance(given, str) else int(given)  # a file's integers are NumPy's
+        return Solver(equation, grid, dt, name, substeps, accuracy, walls)
     scheme = linear_scheme(name, equation, grid, dt / substeps, walls)
     return Substeps(scheme, substeps) if substeps > 1 else scheme
 
@@ -148,52 +154,100 @@ def good_scheme(config: SimulateConfig) -> str:
     )
 
 
-def largest_step(name: str, equation: Any, grid: Grid) -> float:
+def largest_step(name: str, equation: Any, grid: Grid, accuracy: Accuracy = 2) -> float:
     """A step up to which a scheme or method is known to be stable; 0 if never, inf if always."""
     if name not in METHODS:
         return stable_step(name, equation, grid)
     largest = good_of(equation).largest
     if name in TABLEAUX:
-        return float(equation.stable_step(grid, largest))
+        return float(equation.stable_step(grid, largest, accuracy))
     rate = require_split(equation).nonlinear_rate(grid, largest)
     return 1 / rate if rate else float("inf")
 
 
 def enough_substeps(config: SimulateConfig, equation: Any, grid: Grid) -> int:
-    """As few as are stable, at least one."""
+    """As few as are stable, at least one.
+
+    Where a method lets waves grow however short its step (Euler's, Heun's), enough that they hardly do.
+    """
     if config.scheme not in METHODS and not (
         isinstance(equation, LinearEquation) and config.scheme in SCHEMES
     ):
         return 1  # which scheme that is, the step itself asks
-    limit = largest_step(config.scheme, equation, grid)
-    return max(1, ceil(config.dt / limit * (1 - LIMIT))) if limit else 1
+    limit = largest_step(config.scheme, equation, grid, config.accuracy)
+    count = max(1, ceil(config.dt / limit * (1 - LIMIT))) if limit else 1
+    if config.scheme not in METHODS:
+        return count
+    walls = conditions(config.boundary, grid)
+    step = Solver(equation, grid, config.dt, config.scheme, count, config.accuracy, walls)
+    steady = _steady_count(step, config.steps)
+    return steady if steady < MOST else count
+
+
+def refuse_accuracy(config: SimulateConfig) -> None:
+    """Raise InputError for an accuracy that is none, or of what has an accuracy of its own."""
+    accuracy = config.accuracy
+    if accuracy != SPECTRAL and (not isinstance(accuracy, int) or accuracy < 2 or accuracy % 2):
+        raise InputError(
+            "an accuracy of an even order or 'spectral'", repr(accuracy), "take 2, 4, 6 or 'spectral'"
+        )
+    if accuracy != 2 and not issubclass(_kind(config.equation), Semilinear):
+        raise InputError(
+            f"accuracy 2 for {config.equation}, which has its own", repr(accuracy), "leave it out"
+        )
+    if accuracy != 2 and config.scheme in SCHEMES:
+        raise InputError(
+            f"accuracy 2 for the scheme {config.scheme}, which has its own",
+            repr(accuracy),
+            "leave it out or choose a method, such as scheme rk4",
+        )
+
+
+def refuse_coarse(config: SimulateConfig, equation: Any, grid: Grid) -> None:
+    """Raise InputError where the shortest wave along an axis grows, since the grid misses what damps it."""
+    if not isinstance(equation, Semilinear):
+        return
+    for axis, cells in enumerate(damping_cells(equation, grid, config.accuracy)):
+        if cells > grid.shape[axis]:
+            raise InputError(
+                f"cells along {grid.names[axis]} so narrow that the shortest wave of {config.equation} is damped",
+                f"{grid.shape[axis]} in a length of {grid.lengths[axis]:g}",
+                f"take at least {cells}" if cells < FINEST else "choose other parameters",
+            )
 
 
 def refuse_unstable(step: Any, frames: int) -> None:
     """Ask the waves of this grid first: the limit for all waves takes far longer, and is for the sentence."""
     if not _grows(step, frames):
         return
-    name, taken, equation = _single(step)
-    limit = largest_step(name, equation, step.grid)
+    name, taken, limit = _single(step)
     count = ceil(step.dt / limit) if limit else MOST
-    while isinstance(step, Solver) and count < MOST and _grows(replace(step, substeps=count), frames):
-        count *= 2  # Euler's and Heun's methods let waves grow slowly, however short the step
-        limit = step.dt / count
+    if isinstance(step, Solver):
+        steady = _steady_count(replace(step, substeps=count), frames)
+        if steady > count:
+            limit, count = (step.dt / steady if steady < MOST else 0.0), steady
     enough = f"take at least {count} substeps" if count < MOST else "choose another scheme"
     raise InputError(f"a step of {name} up to {limit:.4g}, where it is stable", f"{taken:g}", enough)
 
 
+def _steady_count(step: Solver, frames: int) -> int:
+    """The step's substeps, doubled until no wave grows or there are more than anyone would take."""
+    count = step.substeps
+    while count < MOST and _grows(replace(step, substeps=count), frames):
+        count *= 2
+    return count
+
+
 def _grows(step: Any, frames: int) -> bool:
     """Whether a wave of a linear equation grows, or one of a linear part far beyond what the rest could mend."""
-    if isinstance(_single(step)[2], LinearEquation):
+    if isinstance(_one(step).equation, LinearEquation):
         return float(np.abs(step.symbol(modes(step.grid.shape))).max()) > 1 + SLACK
     return isinstance(step, Solver) and diverges(step, frames * step.substeps)
 
 
 def blown_up(step: Any, frame: int) -> InputError:
     """A solution that did not stay finite, with the largest step that is known to be stable."""
-    name, taken, equation = _single(step)
-    limit = largest_step(name, equation, step.grid)
+    _, taken, limit = _single(step)
     return InputError(
         "a solution that stays finite",
         f"one that blew up before frame {frame}",
@@ -202,12 +256,18 @@ def blown_up(step: Any, frame: int) -> InputError:
     )
 
 
-def _single(step: Any) -> tuple[str, float, Any]:
-    """Scheme, length and equation of one substep."""
-    one = step.scheme if isinstance(step, Substeps) else step
+def _single(step: Any) -> tuple[str, float, float]:
+    """Scheme and length of one substep, and the largest length that is known to be stable."""
+    one = _one(step)
     if isinstance(one, Solver):
-        return one.tableau, float(one.dt) / one.substeps, one.equation
-    return one.name, float(one.dt), one.equation
+        limit = largest_step(one.tableau, one.equation, one.grid, one.accuracy)
+        return one.tableau, float(one.dt) / one.substeps, limit
+    return one.name, float(one.dt), largest_step(one.name, one.equation, one.grid)
+
+
+def _one(step: Any) -> Any:
+    """The solver or scheme that is repeated."""
+    return step.scheme if isinstance(step, Substeps) else step
 
 
 def _kind(equation: str) -> type:

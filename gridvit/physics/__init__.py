@@ -27,9 +27,9 @@ from gridvit.physics.harmonics import Harmonics
 from gridvit.physics.initial import random_field, random_states
 from gridvit.physics.schemes import SCHEMES, LinearScheme, linear_scheme
 from gridvit.physics.solve import METHODS, SPLITTINGS, TABLEAUX, Solver, Tableau
-from gridvit.physics.sphere import SphereAdvection, SphereDiffusion, Spherical
+from gridvit.physics.sphere import HarmonicStep, SphereAdvection, SphereDiffusion, Spherical
 from gridvit.physics.sphere_flow import BarotropicVorticity, SphereShallowWater
-from gridvit.physics.stability import diverges, stable_step
+from gridvit.physics.stability import damping_cells, diverges, stable_step
 
 __all__ = [
     "EQUATIONS",
@@ -48,6 +48,7 @@ __all__ = [
     "FitzHughNagumo",
     "Good",
     "GrayScott",
+    "HarmonicStep",
     "Harmonics",
     "KortewegDeVries",
     "KuramotoSivashinsky",
@@ -65,6 +66,7 @@ __all__ = [
     "Vorticity",
     "Wave",
     "apply",
+    "damping_cells",
     "diverges",
     "equation_from",
     "good_of",

@@ -89,8 +89,10 @@ class KuramotoSivashinsky(Semilinear):
 
     Good values: a = b = 1 and lengths of 32 to 200 (the fastest growing wave has length 2 pi sqrt(2 b / a) = 8.9:
     it wants eight cells or more), dt near 0.25 by "etdrk4". Chaotic: a small difference grows tenfold in some 25
-    units of time. Explicit steps go as h^4 / b. Where
-    h is above sqrt(b / a) the damping of the shortest waves is missed and the solution blows up.
+    units of time. Explicit steps go as h^4 / b. Cells much
+    wider than sqrt(b / a) miss the damping of the shortest waves and the solution grows far too large or blows up:
+    with second differences from 1.6 of it on (1.3 in two dimensions), and beyond 2 no wave along an axis is damped
+    (``gridvit.physics.damping_cells``).
 
     Args:
         growth: a, length^2 / time.

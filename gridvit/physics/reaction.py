@@ -66,8 +66,8 @@ class AllenCahn(Semilinear):
         return lambda u: self.rate * (u - u**3)
 
     def nonlinear_rate(self, grid: Grid, speed: float | int = 1.0) -> float:
-        """2 r max(1, |u|^2): that of the phases, or of larger values."""
-        return 2 * self.rate * max(1.0, float(speed) ** 2)
+        """r (3 max(1, |u|)^2 - 1), the slope of r (u - u^3) at the phases, or at larger values."""
+        return self.rate * (3 * max(1.0, float(speed)) ** 2 - 1)
 
 
 @dataclass(frozen=True)
@@ -203,5 +203,5 @@ class FitzHughNagumo(Semilinear):
         return tendency
 
     def nonlinear_rate(self, grid: Grid, speed: float | int = 1.0) -> float:
-        """2 max(1, |u|^2)."""
-        return 2 * max(1.0, float(speed) ** 2)
+        """3 max(1, |u|)^2 - 1."""
+        return 3 * max(1.0, float(speed)) ** 2 - 1

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from gridvit.errors import InputError
@@ -17,6 +17,7 @@ from gridvit.physics.apply import Boundary, Tendency
 from gridvit.physics.good import Good
 from gridvit.physics.harmonics import Harmonics
 from gridvit.physics.pattern import check_coefficients
+from gridvit.rollout import Context
 
 DAY = 86400.0
 TURN_IN_12_DAYS = 2 * np.pi * 6371008.8 / (12 * DAY)  # m / s
@@ -40,6 +41,10 @@ class Spherical(ABC):
     @abstractmethod
     def rate(self, k: float | int, speed: float | int) -> float:
         """Bound of |lambda| for waves of at most ``k`` radians per metre in winds of at most ``speed``."""
+
+    def rates(self, transform: Harmonics) -> Complex[np.ndarray, "order degree"] | None:
+        """lambda of c_nm' = lambda c_nm; None where the harmonics mix."""
+        return None
 
     def variables(self, ndim: int) -> tuple[str, ...]:
         """("u",)."""
@@ -110,6 +115,12 @@ class SphereAdvection(Spherical):
 
         return tendency
 
+    def rates(self, transform: Harmonics) -> Complex[np.ndarray, "order degree"] | None:
+        """-i m s / a about the pole."""
+        m = np.arange(transform.truncation + 1)
+        turning = -1j * m[:, None] * float(self.speed) / transform.radius
+        return None if self.tilt else np.broadcast_to(turning, (len(m), len(m)))
+
     def rate(self, k: float | int, speed: float | int) -> float:
         """|s| k."""
         return abs(float(self.speed)) * float(k)
@@ -138,9 +149,36 @@ class SphereDiffusion(Spherical):
         """D nabla^2 u."""
         return lambda u: transform.synthesise(self.diffusivity * transform.laplacian(transform.analyse(u)))
 
+    def rates(self, transform: Harmonics) -> Complex[np.ndarray, "order degree"] | None:
+        """-D n (n + 1) / a^2."""
+        decay = self.diffusivity * transform.eigenvalues + 0j
+        return np.broadcast_to(decay, (len(decay), len(decay)))
+
     def rate(self, k: float | int, speed: float | int) -> float:
         """D k^2."""
         return float(self.diffusivity * k**2)
+
+
+@dataclass(frozen=True, eq=False)
+class HarmonicStep:
+    """c_nm(t + dt) = e^{lambda_nm dt} c_nm: the exact `Step` where each harmonic goes by itself.
+
+    What lies beyond the truncation stays, as in the equations.
+    """
+
+    grid: Grid
+    dt: float | int
+    variables: tuple[str, ...]
+    rates: Complex[np.ndarray, "order degree"]
+
+    def __call__(
+        self, state: Float[Tensor, "batch variable lat lon"], context: Context | None = None
+    ) -> Float[Tensor, "batch variable lat lon"]:
+        """u(t + dt)."""
+        transform = Harmonics(self.grid)
+        spectrum = transform.analyse(state)
+        change = torch.from_numpy(np.expm1(self.dt * self.rates)).to(spectrum)
+        return state + transform.synthesise(change * spectrum)
 
 
 def angles(

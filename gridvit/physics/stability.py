@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from functools import partial
+
 import numpy as np
 from jaxtyping import Float
 
 from gridvit.grid import Grid
+from gridvit.physics.constant import Accuracy
 from gridvit.physics.equations import Equation, require_linear
 from gridvit.physics.fourier import Waves, walls
 from gridvit.physics.operators import choose
@@ -14,8 +18,11 @@ from gridvit.physics.schemes import SCHEMES
 from gridvit.physics.solve import TABLEAUX, Solver
 from gridvit.physics.splitting import breaks_images
 
+FINEST = 2**16
+"""Cells along an axis beyond which none are asked for."""
 BEYOND = 0.9  # of a step: the rest of an equation moves the limit of its linear part by a few hundredths
 GROWN = 1e3
+ROUNDING = 1e-12
 
 
 def diverges(solver: Solver, steps: int) -> bool:
@@ -35,6 +42,26 @@ def diverges(solver: Solver, steps: int) -> bool:
     size = np.abs(TABLEAUX[solver.tableau].amplification(z))
     growth = np.log(np.maximum(size, 1)) - np.maximum(z.real, 0)
     return bool(steps * growth.max() > np.log(GROWN))
+
+
+def damping_cells(equation: Semilinear, grid: Grid, accuracy: Accuracy = 2) -> tuple[int, ...]:
+    """The fewest cells along each axis, not fewer than there are, with Re lambda(pi) <= 0 for the shortest wave of L.
+
+    Where Kuramoto-Sivashinsky's shortest waves grow, nothing takes out what the longer ones feed them: second
+    differences of cells wider than 2 sqrt(b / a) damp no wave along an axis. `FINEST` where no number helps.
+    """
+
+    def damped(axis: int, cells: int) -> bool:
+        shape = [cells if i == axis else n for i, n in enumerate(grid.shape)]
+        theta = np.outer([np.pi, np.pi / 2], np.eye(grid.ndim)[axis])
+        rates = np.linalg.eigvals(linear.symbol(theta, Grid.regular(shape, grid.lengths), accuracy))
+        return bool(rates[0].real.max() <= ROUNDING * np.abs(rates).max())
+
+    linear = equation.linear(grid.ndim)
+    return tuple(
+        n + bisect_left(range(n, FINEST), True, key=partial(damped, axis))
+        for axis, n in enumerate(grid.shape)
+    )
 
 
 def stable_step(name: str, equation: Equation, grid: Grid) -> float:

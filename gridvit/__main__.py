@@ -1,0 +1,7 @@
+"""``python -m gridvit``: the command line."""
+
+import sys
+
+from gridvit.cli import main
+
+sys.exit(main())
