@@ -1,6 +1,7 @@
 """Equations, schemes and solvers made of stencils; none of it knows of neural networks."""
 
 from gridvit.physics.apply import apply
+from gridvit.physics.coarse import Coarse
 from gridvit.physics.constant import Operator
 from gridvit.physics.equations import (
     EQUATIONS,
@@ -42,6 +43,7 @@ __all__ = [
     "AllenCahn",
     "BarotropicVorticity",
     "Burgers",
+    "Coarse",
     "DamBreak",
     "Diffusion",
     "Equation",
