@@ -253,6 +253,10 @@ class TrainingConfig:
         weight_decay: decoupled decay of the weight matrices (AdamW).
         warmup_steps: steps of linear warm-up.
         clip: largest norm of the gradient.
+        ema: what is left per step of older weights in the moving average that is validated and kept, such as 0.999;
+            0 for the last weights themselves.
+        precision: of matrix products and attention: "32", or "bf16" and "16" (mixed with 32) for devices that are
+            faster so; see ``model.half``.
         shift: periodic axes along which each batch is rolled by a random number of cells.
         seed: seed of weights, data order and shifts.
         workers: processes that prepare batches; none is right for data in memory.
@@ -265,6 +269,8 @@ class TrainingConfig:
     weight_decay: float = 0.05
     warmup_steps: int = 50
     clip: float = 1.0
+    ema: float = 0.0
+    precision: Literal["32", "bf16", "16"] = "32"
     shift: tuple[str, ...] = ()
     seed: int = 0
     workers: int = 0
@@ -272,7 +278,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         _require(self, 1, "epochs", "batch_size")
-        _require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "seed", "workers")
+        _require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers")
+        if self.ema >= 1:
+            raise InputError("training.ema below 1", str(self.ema), "take 0.999, or 0 for no average")
 
 
 @dataclass(frozen=True)

@@ -89,10 +89,12 @@ def test_only_linear_weights_decay() -> None:
     assert sum(len(g["params"]) for g in groups) == len(list(network.parameters()))
 
 
+@pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_interrupted_run_ends_as_an_uninterrupted_one(
-    fields: Fields, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fields: Fields, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ema: float
 ) -> None:
-    whole = fit(plan(CONFIG, fields), tmp_path / "whole")
+    config = replace(CONFIG, training=replace(CONFIG.training, ema=ema))
+    whole = fit(plan(config, fields), tmp_path / "whole")
     stopped = NextStep.training_step
 
     def interrupt(self: NextStep, batch: object, index: int) -> object:
@@ -103,8 +105,8 @@ def test_interrupted_run_ends_as_an_uninterrupted_one(
     with monkeypatch.context() as patch:
         patch.setattr(NextStep, "training_step", interrupt)
         with pytest.raises(RuntimeError, match="power cut"):
-            fit(plan(CONFIG, fields), tmp_path / "cut")
-    resumed = fit(plan(CONFIG, fields), tmp_path / "cut")
+            fit(plan(config, fields), tmp_path / "cut")
+    resumed = fit(plan(config, fields), tmp_path / "cut")
     for (name, one), two in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(one, two), name
     rows = [read_metrics(tmp_path / run / "metrics.csv") for run in ("whole", "cut")]
@@ -113,6 +115,48 @@ def test_interrupted_run_ends_as_an_uninterrupted_one(
         assert {k: v for k, v in one.items() if k != "seconds"} == {
             k: v for k, v in two.items() if k != "seconds"
         }
+
+
+def test_the_average_of_the_weights_is_kept(
+    fields: Fields, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """m_1 = w_1 and m_n = b m_(n-1) + (1 - b) w_n, of parameters alone: what is kept is m after the last epoch."""
+    config = replace(CONFIG, training=replace(CONFIG.training, epochs=1, ema=0.8))
+    made = plan(config, fields)
+    seen: list[torch.Tensor] = []
+    weights = made.model.network.blocks[0].attention.value.weight  # type: ignore[union-attr, index]
+    step = torch.optim.AdamW.step
+
+    def watched(self: torch.optim.AdamW, closure: object = None) -> object:
+        found = step(self, closure)  # type: ignore[arg-type]
+        seen.append(weights.detach().clone())
+        return found
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watched)
+    kept = fit(made, tmp_path).network.blocks[0].attention.value.weight  # type: ignore[union-attr, index]
+    mean = seen[0]
+    for w in seen[1:]:
+        mean = 0.8 * mean + 0.2 * w
+    assert len(seen) > 3
+    assert not torch.allclose(mean, seen[-1], atol=1e-4)
+    torch.testing.assert_close(kept.detach(), mean, atol=1e-6, rtol=1e-5)
+
+
+def test_half_precision_learns_as_single_does(fields: Fields, tmp_path: Path) -> None:
+    losses = {}
+    for precision in ("32", "bf16"):
+        training = replace(CONFIG.training, epochs=4, precision=precision)
+        fit(plan(replace(CONFIG, training=training), fields), tmp_path / precision)
+        losses[precision] = read_metrics(tmp_path / precision / "metrics.csv")[-1]["train_loss"]
+    assert losses["bf16"] != losses["32"]
+    assert losses["bf16"] == pytest.approx(losses["32"], rel=0.05)
+
+
+def test_an_average_that_never_moves_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"expected training.ema below 1, got 1.0: take 0.999, or 0 for no average"
+    ):
+        TrainingConfig(ema=1.0)
 
 
 def test_it_learns(fields: Fields, tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
 from jaxtyping import Float
-from lightning.pytorch.callbacks import Callback, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, RichProgressBar
 
 from gridvit.channels import Channels
 from gridvit.checkpoint import Description, build
@@ -39,6 +40,7 @@ from gridvit.training.objective import NextStep
 
 log = logging.getLogger("gridvit")
 GIB = 2**30
+PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 @dataclass(frozen=True)
@@ -176,6 +178,8 @@ def _run(objective: NextStep, data: WindowsModule, plan: Plan, folder: Path) -> 
         Checkpoints(folder / "checkpoints"),
         MetricsFile(folder / "metrics.csv"),
     ]
+    if options.ema:
+        callbacks.append(EMAWeightAveraging(use_buffers=False, decay=options.ema))
     interactive = sys.stderr.isatty()
     if interactive:
         callbacks.append(RichProgressBar())
@@ -185,6 +189,7 @@ def _run(objective: NextStep, data: WindowsModule, plan: Plan, folder: Path) -> 
         trainer = L.Trainer(
             accelerator=automatic if options.accelerator == "auto" else options.accelerator,
             devices=1,
+            precision=PRECISIONS[options.precision],
             max_epochs=options.epochs,
             gradient_clip_val=options.clip,
             callbacks=callbacks,
