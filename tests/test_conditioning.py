@@ -14,6 +14,7 @@ from test_blocks import CHOICES, SMALL, SPHERE, TORUS, fields
 from gridvit.cli import main
 from gridvit.config import DataConfig, ModelConfig, RunConfig, SimulateConfig, Split, TrainingConfig
 from gridvit.data.fields import load, stored
+from gridvit.data.roles import channels
 from gridvit.data.samples import Windows
 from gridvit.data.simulate import simulate
 from gridvit.data.stream import Stream
@@ -23,6 +24,8 @@ from gridvit.grid import Grid
 from gridvit.nn import ViT
 from gridvit.nn.looking import attention_statistics
 from gridvit.rollout import Context, rollout
+from gridvit.run.cases import Cases
+from gridvit.run.evaluate import solved
 from gridvit.training.train import fit, plan
 
 DRAWN = SimulateConfig(
@@ -232,4 +235,22 @@ def test_what_cannot_be_told_is_refused(data: xr.Dataset) -> None:
     holes = data.assign_coords(diffusivity=data["diffusivity"].where(data["sample"] > 3))
     assert said(holes, "diffusivity") == (
         "expected a value of 'diffusivity' in every sample, got missing ones: leave those samples out"
+    )
+
+
+def test_solvers_know_the_coefficients_of_each_trajectory(
+    data: xr.Dataset, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = load(data, CONFIG.data)
+    cases = Cases.of(read, (1, 3), channels(read.variables, read.statics, CONFIG.data))
+    found, truth = solved(cases, 1), cases.truth
+    np.testing.assert_allclose(found["exact"], truth, atol=3e-6)
+    assert np.abs(truth[1:] - truth[:-1]).max() > 0.1
+
+    half = replace(CONFIG.data, parameters=("velocity",))
+    read = load(data, half)
+    with caplog.at_level("INFO", "gridvit"):
+        assert solved(Cases.of(read, (1,), channels(read.variables, read.statics, half)), 1) == {}
+    assert caplog.messages[-1] == (
+        "left out the solver: each trajectory has its own diffusivity, not in data.parameters"
     )

@@ -144,6 +144,11 @@ def test_a_network_of_another_signature_is_refused() -> None:
             nn.Conv2d(1, 1, 3),
             f"{wanted} one to (batch, 1, 5, 9): correct its shapes",
         ),
+        (
+            lambda inputs, outputs: nn.Conv2d(inputs, outputs, 1),
+            "expected a factory of a network that takes inputs, outputs and grid, got one that does not "
+            "(too many positional arguments): give it these three arguments",
+        ),
         (lambda *_: 3, "expected a torch.nn.Module, got int: let the factory return one"),
     ):
         with pytest.raises(InputError) as error:

@@ -182,6 +182,9 @@ def test_other_tables() -> None:
     columns, rows = tables.distance_table(make_plane())
     assert columns == ["scheme", "distance (dimensionless)", "data-weighted distance (dimensionless)"]
     assert [row[0] for row in rows] == ["lax-wendroff", "exact"]
+    title = "distance of the emulator's step from each scheme"
+    assert title in tables.analysis_tables(make_plane())
+    assert title not in tables.analysis_tables(make_plane().sel(scheme=["emulator"]))
     columns, rows = tables.cumulant_table(make_plane())
     assert columns == ["order (y, x)", "emulator", "lax-wendroff", "exact"]
     assert [row[0] for row in rows] == ["1,0", "0,1"]

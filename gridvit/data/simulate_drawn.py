@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from gridvit.config import SimulateConfig
 from gridvit.errors import InputError
@@ -30,6 +32,20 @@ def parameters_of(config: SimulateConfig, sample: int) -> dict[str, Any]:
     generator = np.random.default_rng(seeds)
     values = {name: _draw(name, config.parameters[name], generator) for name in drawn(config.parameters)}
     return {**config.parameters, **values}
+
+
+def with_own(
+    attrs: Mapping[str, Any], names: Sequence[str], values: Float[np.ndarray, "number"]
+) -> dict[str, Any]:
+    """Attributes of a simulated file with one trajectory's coefficients in the place of the ranges of all.
+
+    A name is repeated for each of its numbers; other numbers of the trajectory than coefficients are left alone.
+    """
+    given = json.loads(attrs["gridvit_parameters"])
+    for name in drawn(given):
+        own = [float(value) for n, value in zip(names, values, strict=True) if n == name]
+        given[name] = own if isinstance(given[name]["from"], list) else own[0]
+    return {**attrs, "gridvit_parameters": json.dumps(given)}
 
 
 def _draw(name: str, span: Mapping[str, Any], generator: np.random.Generator) -> Any:

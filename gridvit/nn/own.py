@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -63,7 +65,7 @@ class Own(nn.Module):
             )
         check_place(config.features, grid)
         grid.coarsen(config.patch)
-        made = network if isinstance(network, nn.Module) else network(inputs, outputs, grid)
+        made = network if isinstance(network, nn.Module) else _made(network, inputs, outputs, grid)
         _check(made, (inputs, *grid.shape), (outputs, *grid.shape))
         self.network, self.config, self.grid = made, config, grid
 
@@ -82,6 +84,18 @@ class Own(nn.Module):
 def without_attention() -> InputError:
     """What is said where attention is asked for."""
     return InputError("a network with attention", "one of your own", "ask for what needs none, such as probe")
+
+
+def _made(factory: Callable[..., object], inputs: int, outputs: int, grid: Grid) -> Any:
+    try:
+        signature(factory).bind(inputs, outputs, grid)
+    except TypeError as error:
+        raise InputError(
+            "a factory of a network that takes inputs, outputs and grid",
+            f"one that does not ({error})",
+            "give it these three arguments",
+        ) from None
+    return factory(inputs, outputs, grid)
 
 
 def _check(network: object, taken: tuple[int, ...], given: tuple[int, ...]) -> None:

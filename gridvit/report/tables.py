@@ -151,7 +151,8 @@ def analysis_tables(analysis: xr.Dataset) -> dict[str, Table]:
         ),
         "attention_distance": ("attention by layer and head", attention_table),
     }
-    return {title: make(analysis) for name, (title, make) in known.items() if name in analysis}
+    made = {title: make(analysis) for name, (title, make) in known.items() if name in analysis}
+    return {title: table for title, table in made.items() if table[1]}  # no rows: no scheme to compare with
 
 
 def zonal_table(analysis: xr.Dataset) -> Table:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from gridvit.data.fields import Fields
 from gridvit.data.loading import GIB, in_memory, within
 from gridvit.data.measure import Measured
 from gridvit.data.simulate import exact_step, generating_step
+from gridvit.data.simulate_drawn import drawn, with_own
 from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
 from gridvit.initial import CHUNK, Known, forecast_array, told
@@ -40,7 +43,8 @@ def evaluate(
     """Scores by model, variable and lead; also writes ``scores.nc``, and ``forecast.nc`` and ``truth.nc`` of one case.
 
     Statistical baselines are fitted on the training part (the ridge penalty on the validation part). A file that
-    ``gridvit simulate`` made is also forecast by the scheme that made it, and by the exact solution.
+    ``gridvit simulate`` made is also forecast by the scheme that made it, and by the exact solution; where coefficients
+    were drawn, with those of each trajectory, if the model is told them all.
 
     Args:
         run: the run folder.
@@ -108,8 +112,27 @@ def forecasts(
             times = (train.times, validate.times)
             ridge = AnomalyRidge.fit(climatology, train.array, validate.array, times, grid, leads)
             yield "local ridge of anomalies", ridge(cases.states, cases.times, cases.valid_times)
-    for name, solver in solvers(cases.fields, stride, step.channels.pace).items():
-        yield name, stepped(solver, cases.states.astype(np.float64), cases)
+    yield from solved(cases, stride).items()
+
+
+def solved(cases: Cases, stride: int) -> dict[str, Float[np.ndarray, "case lead variable *space"]]:
+    """Forecasts of the solvers by name, each trajectory's with the coefficients that were drawn for it."""
+    attrs, names, told = cases.fields.attrs, cases.fields.parameter_names, cases.fields.parameters
+    wanted = drawn(json.loads(attrs.get("gridvit_parameters", "{}")))
+    if missing := [name for name in wanted if name not in names]:
+        log.info("left out the solver: each trajectory has its own %s, not in data.parameters", missing[0])
+        return {}
+    found: dict[str, np.ndarray] = {}
+    samples = enumerate(told) if wanted and told is not None else [(-1, None)]
+    for sample, values in samples:
+        rows = slice(None) if values is None else cases.index[:, 0] == sample
+        own = attrs if values is None else with_own(attrs, names, values)
+        part = replace(cases, index=cases.index[rows])
+        fields = replace(cases.fields, attrs=own)
+        for name, solver in solvers(fields, stride, cases.channels.pace).items():
+            all_cases = found.setdefault(name, np.empty(cases.truth.shape))
+            all_cases[rows] = stepped(solver, part.states.astype(np.float64), part)
+    return found
 
 
 def stepped(
