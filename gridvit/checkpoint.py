@@ -197,8 +197,9 @@ def load(path: Path, network: Network | None = None) -> tuple[ModelStep, Descrip
     description = Description.from_json(header, path)
     names = tuple(variable.name for variable in description.variables)
     blank = np.ones((len(description.channels.leads), len(names)))
-    presence = tensors["presence"].double().numpy()
-    statistics = Statistics(names, blank[0], blank[0], blank, presence)
+    # Not blank: the network knows by them what zero is, of a vector that turns round over a pole.
+    mean, std, presence = (tensors[name].double().numpy() for name in ("mean", "std", "presence"))
+    statistics = Statistics(names, mean.ravel(), std.ravel(), blank, presence)
     model = build(description, statistics, tensors["static"], network=network)
     try:
         model.load_state_dict(tensors)

@@ -21,6 +21,7 @@ from gridvit.nn.inputs import Inputs, grouped
 from gridvit.nn.looking import attention_statistics
 from gridvit.nn.window import Window
 from gridvit.rollout import Context
+from gridvit.run.check import blocks_passed
 
 TORUS, SPHERE = Grid.regular((4, 6), (2.0, 3.0)), Grid.latlon(5, 8, poles=True)
 SMALL = ModelConfig(patch=(1, 2), width=48, depth=2, heads=3, tokens="variable")
@@ -217,3 +218,10 @@ def test_no_offset_of_the_groups_at_first() -> None:
     inner = made.biases[0].inner.logits().detach().numpy()
     np.testing.assert_array_equal(made.biases[0].logits().detach(), np.kron(inner, np.ones((2, 2))))
     assert not made(fields(TORUS)).any()
+
+
+def test_the_estimate_of_memory_counts_all_tokens_of_all_blocks() -> None:
+    grouped_tokens = ViT(replace(SMALL, registers=3), TORUS, 3, 2, kinds=GROUPS)
+    assert blocks_passed(grouped_tokens) == 2 * (12 * 2 + 3)  # two blocks, 12 places of two tokens, registers
+    fine = replace(SMALL, tokens="place", patch=(1, 1), levels=(1,), harmonics=1)
+    assert blocks_passed(ViT(fine, TORUS, 3, 2)) == 2 * 24 + 2 * 6  # before and after the global two

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
+from gridvit import checkpoint
 from gridvit.channels import Channels
-from gridvit.config import ModelConfig, SimulateConfig, TrainingConfig
+from gridvit.checkpoint import Description
+from gridvit.config import DataConfig, ModelConfig, SimulateConfig, TrainingConfig
 from gridvit.data.fields import load
+from gridvit.data.normalise import compute
 from gridvit.data.samples import Batch
 from gridvit.data.simulate import simulate
 from gridvit.errors import InputError
@@ -184,3 +189,22 @@ def test_a_trained_model_steps_a_finer_grid() -> None:
         errors.append(float((after - truth).square().mean() / (u[:, 1:] - u[:, :-1]).square().mean()))
     assert errors[0] < 0.02  # of persistence
     assert errors[1] < 0.03
+
+
+def test_a_model_from_a_file_moves_as_the_one_that_was_saved(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    axes = {"lat": np.linspace(-75, 75, 6), "lon": np.arange(0, 360, 30.0)}
+    wind = xr.DataArray(3 + 2 * rng.standard_normal((7, 6, 12)), {"time": np.arange(7), **axes})
+    fields = load(xr.Dataset({"u": wind, "v": -2 * wind}), DataConfig(vectors=(("u", "v"),)))
+    config = replace(SMALL, patch=(1, 2), depth=1, embed="conv", decode="conv", channels=4)
+    description = Description.of(config, DataConfig(vectors=(("u", "v"),)), fields)
+    torch.manual_seed(5)
+    ours = checkpoint.build(description, compute(fields)).eval()
+    for weight in ours.network.parameters():
+        torch.nn.init.normal_(weight, std=0.1)
+    checkpoint.save(tmp_path / "model.safetensors", ours, description)
+    other = checkpoint.load(tmp_path / "model.safetensors")[0]
+    state, grid = torch.randn(2, 2, 8, 16), Grid.latlon(8, 16)
+    assert torch.equal(other.on(grid)(state), ours.on(grid)(state))
+    own = torch.randn(2, 2, 6, 12)
+    torch.testing.assert_close(other.on(fields.grid)(own), ours(own))

@@ -92,6 +92,8 @@ def test_levels_of_several_sizes_on_an_odd_box() -> None:
         ({"patch": (1, 2), "sizes": (2,)},
          "expected odd model.sizes, whose kernels have the centre of a patch of 1 along 'y', got 2: take odd sizes, or "
          "even patches"),
+        ({"sizes": (1, 2, 3), "width": 2, "heads": 1, "bias": "none"},
+         "expected model.width of at least 4 for 3 of model.sizes, got 2: raise it, or take fewer sizes"),
         ({"sizes": (2, 1)}, "expected model.sizes that ascend, got [2, 1]: correct them"),
         ({"sizes": (0, 1)}, "expected model.sizes of at least 1, got (0, 1): correct it"),
     ],

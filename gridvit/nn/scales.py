@@ -29,7 +29,8 @@ class CrossScale(nn.Module):
         kinds: of them.
 
     Raises:
-        InputError: a kernel larger than the grid, or one that has not the centre of its patch.
+        InputError: a kernel larger than the grid, or one that has not the centre of its patch; a width
+            that leaves one without a channel.
     """
 
     def __init__(self, config: ModelConfig, grid: Grid, inputs: int, kinds: Inputs) -> None:
@@ -57,7 +58,14 @@ def parts(width: int, count: int) -> list[int]:
 
 
 def check_sizes(config: ModelConfig, grid: Grid) -> None:
-    """Refuse kernels that do not fit."""
+    """Refuse kernels that do not fit, and more of them than halves of the width."""
+    least = 2 ** (len(config.sizes) - 1)
+    if config.width < least:
+        raise InputError(
+            f"model.width of at least {least} for {len(config.sizes)} of model.sizes",
+            str(config.width),
+            "raise it, or take fewer sizes",
+        )
     for name, cells, patch in zip(grid.names, grid.shape, config.patch, strict=True):
         for size in config.sizes:
             if size * patch > cells:

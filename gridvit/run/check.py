@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time as clock
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from gridvit.data.normalise import compute
 from gridvit.data.roles import channels
 from gridvit.errors import InputError
 from gridvit.grid import Grid
+
+if TYPE_CHECKING:
+    from gridvit.nn import ViT
 
 CHOICES = ("files", "group", "variables", "predictors", "diagnostics", "forcings", "statics", "static_file", "indices",
            "vectors", "history", "leads", "boundary", "periodic", "select", "stack", "members", "irregular", "calendar",
@@ -131,8 +134,9 @@ def estimate(config: RunConfig, fields: Fields) -> dict[str, Any]:
     seconds = _timed(lambda: objective.loss(batch, []).backward())
     torch.set_rng_state(state)
     tokens, model = planned.model.token_grid.size, config.model
+    passed = blocks_passed(planned.model.attending)
     parameters = sum(p.numel() for p in planned.model.parameters())
-    activations = size * tokens * model.depth * model.width * (12 + 2 * model.mlp_ratio)
+    activations = size * passed * model.width * (12 + 2 * model.mlp_ratio)
     held = {
         "fields": fields.values.nbytes,
         "parameters": 4 * ADAM * parameters,
@@ -148,6 +152,13 @@ def estimate(config: RunConfig, fields: Fields) -> dict[str, Any]:
         "seconds_a_batch": seconds,
         "seconds_an_epoch": batches * seconds,
     }
+
+
+def blocks_passed(network: ViT) -> int:
+    """sum over all blocks, those of the levels too, of the tokens that pass through: groups and registers counted."""
+    tokens = network.patches.tokens.size * network.groups + network.config.registers
+    fine = sum(level.grid.size * len(level.biases) for level in network.levels)
+    return fine + tokens * len(network.blocks)
 
 
 def _timed(work: Any) -> float:
