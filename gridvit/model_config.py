@@ -1,0 +1,118 @@
+"""What a network is made of, as the user states it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gridvit.errors import InputError
+
+
+def require(config: Any, least: int, *names: str) -> None:
+    """Refuse fields below ``least``."""
+    for name in names:
+        value = getattr(config, name)
+        if any(v < least for v in (value if isinstance(value, tuple) else (value,))):
+            kind = type(config).__name__.removesuffix("Config").lower()
+            raise InputError(f"{kind}.{name} of at least {least}", str(value), "correct it")
+
+
+PRESETS = {"mini": (128, 4, 4), "tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A Vision Transformer on patch tokens whose attention is biased by physical distance.
+
+    Args:
+        kind: "vit", or "own" for a network given in Python (gridvit.train(config, model=...)) or by --network.
+        patch: cells of a token along each axis; a periodic axis must be divided by it. Of an own network the shifts in
+            cells that it commutes with.
+        preset: width, depth and heads by a name, where they are not given (0): "mini" is 128, 4 and 4; "tiny" 192, 12
+            and 3; "small" 384, 12 and 6; "base" 768, 12 and 12, the 86 million parameters of ViT-B/16.
+        width: channels of a token.
+        depth: transformer blocks.
+        heads: attention heads; width must be divisible by it.
+        mlp_ratio: hidden width of the feed-forward part over ``width``.
+        bias: additive bias of the attention logits by distance. "distance": von Mises-Fisher on the sphere, a Fourier
+            series along periodic axes and a Gaussian with an offset across bounded ones; "fourier" and "gaussian" are
+            those alone, "gaussian" on the sphere a bump at a learned offset; "harmonics": Legendre series on the
+            sphere; "linear" in the distance (ALiBi) and "radial" (a small network of it) keep a matrix of all pairs.
+        spectral: take a series in place of that matrix, which needs no memory for it: Legendre polynomials up to this
+            degree on the sphere, (spectral + 1)^2 - 1 dimensions of a head, or up to so many waves along the longest
+            axis of a plane. How far it is from the curve is written at the start of training; 0 for the matrix.
+        harmonics: harmonics of the bias along each periodic axis of a plane; the degree of "harmonics".
+        position: "bounded" adds smooth features of the coordinates along the axes that are not periodic (latitude
+            on the sphere); along periodic axes position enters by distance alone. "sincos" adds whole waves along those
+            too, "harmonics" the spherical harmonics of degrees 1 to 6, "learned" a vector of its own for each token;
+            "rope" turns queries and keys by their place, "none" leaves all to the bias.
+        window: reach of attention in km or axis units; 0 for all of the grid.
+        registers: learned tokens without a place, beside those of the grid.
+        norm: before attention and feed-forward part ("pre"), or after their sums ("post").
+        layer_scale: start of a learned gain of each branch and channel, such as 0.1; 0 for none.
+        qk_norm: normalise queries and keys, which bounds the logits.
+        leads: several ``data.leads`` are as many channels of one output ("channels"), or the network is told the
+            logarithm of the lead and run for each ("condition"), which costs more and keeps one network for all.
+        half: for training in bfloat16: numbers that a feature of the distance bias is a sum of. 2 keeps three
+            dimensions of a head for each of the bias, and holds it between tokens of some 3 degrees; 3 keeps six and
+            is as good as single precision. 0 keeps one; attention in bfloat16 is then wider than a head, and slower.
+        checkpointing: compute each block again in the backward pass, which saves memory and costs a third of the time.
+        features: further inputs made from place and time (sphere only): local solar time, day of the year,
+            insolation at the top of the atmosphere (daily mean where a step is a day or longer), sine of latitude,
+            and the two horizontal components of the position on the unit sphere for longitude.
+        embed: patches of the fields ("linear"), or of two layers of convolutions of the fields ("conv"), which continue
+            them around periodic axes, over the poles, and as they are at walls.
+        decode: a linear map from each token to its cells ("linear"), or one followed by such convolutions ("conv"),
+            which mix across the borders of patches and, after convolutions before, see their result too (U-shaped).
+        channels: of convolutions at the cells.
+        sizes: patches along each axis that a token sees, ascending: [1, 3] looks at its own and at three times three
+            around it, [2] has patches that overlap by half.
+        tokens: at each place one of all inputs ("place"), or one for each frame of the history or each variable seen
+            ("frame", "variable"), with what is given beside; distances are then those of the places, and each head
+            learns a number for each pair of frames or variables.
+        levels: for high resolution, blocks within windows before and after two tokens along each axis are merged into
+            one, level by level from the finest, e.g. [2]; the ``depth`` global blocks have the coarsest tokens.
+            ``window`` is then that of the fine levels, by default three spacings of their tokens. Position and
+            registers are those of the coarsest.
+    """
+
+    kind: Literal["vit", "own"] = "vit"
+    patch: tuple[int, ...] = (4, 4)
+    preset: Literal["mini", "tiny", "small", "base"] = "mini"
+    width: int = 0
+    depth: int = 0
+    heads: int = 0
+    mlp_ratio: int = 4
+    bias: Literal["distance", "harmonics", "gaussian", "fourier", "linear", "radial", "none"] = "distance"
+    harmonics: int = 2
+    spectral: int = 0
+    position: Literal["bounded", "none", "learned", "sincos", "harmonics", "rope"] = "bounded"
+    features: tuple[Literal["local_time", "day_of_year", "insolation", "latitude", "longitude"], ...] = ()
+    window: float | int = 0.0
+    registers: int = 0
+    norm: Literal["pre", "post"] = "pre"
+    layer_scale: float | int = 0.0
+    qk_norm: bool = False
+    leads: Literal["channels", "condition"] = "channels"
+    half: Literal[0, 2, 3] = 0
+    checkpointing: bool = False
+    embed: Literal["linear", "conv"] = "linear"
+    decode: Literal["linear", "conv"] = "linear"
+    channels: int = 24
+    sizes: tuple[int, ...] = (1,)
+    tokens: Literal["place", "frame", "variable"] = "place"
+    levels: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, size in zip(("width", "depth", "heads"), PRESETS[self.preset], strict=True):
+            object.__setattr__(self, name, getattr(self, name) or size)
+        require(self, 0, "window", "registers", "layer_scale", "spectral")
+        require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics")
+        require(self, 1, "channels", "levels", "sizes")
+        if not self.sizes or list(self.sizes) != sorted(set(self.sizes)):
+            raise InputError("model.sizes that ascend", str(list(self.sizes)), "correct them")
+        if self.tokens != "place" and (self.embed == "conv" or self.levels):
+            got = "model.embed conv" if self.embed == "conv" else f"model.levels {list(self.levels)}"
+            raise InputError(
+                f"one embedding and one level for model.tokens {self.tokens}", got, "leave one of them out"
+            )
