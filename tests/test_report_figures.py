@@ -284,3 +284,13 @@ def test_legend_fits_the_page() -> None:
 def test_many_heads_are_not_numbered() -> None:
     few, many = (heads.attention_distance(make_attention(4, count)).axes[0] for count in (12, 13))
     assert (len(few.texts), len(many.texts)) == (48, 0)
+
+
+def test_a_line_that_the_axis_leaves_out_is_said_to_be_below():
+    kept = make_scores()[["nrmse"]].sel(model=["emulator", "persistence"])
+    tiny = 1e-8 * kept.isel(model=[0]).assign_coords(model=["rk4"])
+    scores = xr.concat([kept, tiny], "model", combine_attrs="override")
+    (legend,) = figures.relative_error_by_lead(scores).legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert "rk4 (below the axis)" in names
+    assert {"emulator", "persistence"} <= set(names)

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, SymLogNorm
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from gridvit.errors import InputError
 
@@ -44,6 +45,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 NAMED = {"emulator": "#0072B2", "persistence": "#555555", "exact": "#000000"}
 DASHES: dict[str, Any] = {"persistence": (0, (1, 1.5)), "exact": (0, (4, 2))}
 MINUS = "\N{MINUS SIGN}"
+BELOW = " (below the axis)"
 SEQUENTIAL = "viridis"
 DIVERGING = "RdBu_r"
 
@@ -152,9 +154,18 @@ def label_outer(axes: Sequence[Axes], columns: int, x: str, y: str) -> None:
 
 def legend(figure: Figure, panel: Axes) -> None:
     """One legend for the whole figure, under it, in as many columns as the longest name allows."""
-    handles, names = panel.get_legend_handles_labels()
+    handles, found = panel.get_legend_handles_labels()
+    names = [
+        name + (BELOW if _below(handle, panel) else "") for handle, name in zip(handles, found, strict=True)
+    ]
     columns = 110 // (max(map(len, names), default=0) + 8)
     figure.legend(handles, names, loc="outside lower center", ncols=max(1, min(columns, len(names))))
+
+
+def _below(handle: Any, panel: Axes) -> bool:
+    """Whether a line has no value that the panel shows, all of them being too small."""
+    values = np.asarray(handle.get_ydata(), dtype=float) if isinstance(handle, Line2D) else np.zeros(0)
+    return bool(np.isfinite(values).any() and np.nanmax(values) < panel.get_ylim()[0])
 
 
 def magnitude_axis(panel: Axes, values: np.ndarray, floor: float = 0.0) -> None:
