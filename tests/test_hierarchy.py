@@ -140,7 +140,7 @@ def test_checkpointing_gives_the_same_gradients() -> None:
          "expected more than 2 tokens along 'x' for 2 of model.levels, got 2: change model.patch, or take fewer "
          "levels"),
         (TORUS, {"patch": (2, 2), "window": 0.7},
-         "expected model.window of at least the 1 1 between tokens, got 0.7 1: raise it, or lower model.patch"),
+         "expected model.window of at least the 1 between tokens, got 0.7: raise it, or lower model.patch"),
     ],
 )  # fmt: skip
 def test_levels_that_do_not_fit_are_refused(grid: Grid, how: dict[str, object], sentence: str) -> None:

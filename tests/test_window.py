@@ -148,7 +148,7 @@ def test_a_window_smaller_than_a_token_is_refused() -> None:
     with pytest.raises(InputError) as error:
         Window(Grid.regular((4, 6), (4.0, 12.0)), 1.5)
     assert str(error.value) == (
-        "expected model.window of at least the 2 1 between tokens, got 1.5 1: raise it, or lower model.patch"
+        "expected model.window of at least the 2 between tokens, got 1.5: raise it, or lower model.patch"
     )
     with pytest.raises(InputError) as error:
         Window(Grid.latlon(18, 36), 1000)

@@ -44,10 +44,10 @@ class Window(nn.Module):
         super().__init__()
         token = nearest_distance(grid)
         if reach < token * (1 - ROUNDING):
-            unit = grid.distance_units
+            unit = "" if grid.distance_units == "1" else f" {grid.distance_units}"
             raise InputError(
-                f"model.window of at least the {token:.6g} {unit} between tokens",
-                f"{reach:.6g} {unit}",
+                f"model.window of at least the {token:.6g}{unit} between tokens",
+                f"{reach:.6g}{unit}",
                 "raise it, or lower model.patch",
             )
         self.grid, self.reach = grid, reach * (1 + ROUNDING)

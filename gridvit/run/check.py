@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from gridvit.nn import ViT
 
 CHOICES = ("files", "group", "variables", "predictors", "diagnostics", "forcings", "statics", "static_file", "indices",
-           "vectors", "history", "leads", "boundary", "periodic", "select", "stack", "members", "irregular", "calendar",
-           "stride")  # fmt: skip
+           "vectors", "parameters", "history", "leads", "boundary", "periodic", "select", "stack", "members",
+           "irregular", "calendar", "stride")  # fmt: skip
 OPTIONS = ("select:", "stack:", "members:", "group:", "irregular:", "calendar:", "data.variables", "path:")
 ADAM = 4  # copies of the parameters: values, gradients and two moments
 STEPS = 3  # timed after one that warms up
