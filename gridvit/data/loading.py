@@ -14,10 +14,10 @@ from gridvit.data.blocks import cut
 from gridvit.data.choices import open_chosen
 from gridvit.data.fields import Fields, stored
 from gridvit.data.progress import progress
+from gridvit.data.rounds import GIB
 from gridvit.data.stored import Stored
 
 log = logging.getLogger("gridvit")
-GIB = 2.0**30
 SHARE = 0.5  # of the free memory that the fields may take
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import chain
 
 import torch
 from jaxtyping import Float
@@ -155,7 +156,7 @@ class ViT(nn.Module):
         chosen, share, tokens = chosen_layers(layers, len(self.blocks)), self.share(x), self.patches.tokens
         areas = present_areas(tokens, share).to(x.device)
         h = self._begin(x)[0]
-        through = enumerate([h, *self._through(h, share, condition)])
+        through = enumerate(chain([h], self._through(h, share, condition)))
         kept = {n: self._at_places(h) for n, h in through if n in chosen}
         return [Features.of(layer, kept[layer], areas, tokens) for layer in chosen]
 

@@ -19,7 +19,8 @@ from gridvit.analysis.symbol import energy_modes, mode_energy
 from gridvit.analysis.zonal import sphere_rows
 from gridvit.config import RunConfig
 from gridvit.data.fields import Fields
-from gridvit.data.loading import GIB, within
+from gridvit.data.loading import within
+from gridvit.data.rounds import GIB
 from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
 from gridvit.grid import Grid

@@ -21,8 +21,9 @@ from gridvit.analysis.ridge import AnomalyRidge, LocalRidge
 from gridvit.analysis.skill import PERSISTENCE, area_weights, score_table, square_errors
 from gridvit.climatology import Climatology
 from gridvit.data.fields import Fields
-from gridvit.data.loading import GIB, in_memory, within
+from gridvit.data.loading import in_memory, within
 from gridvit.data.measure import Measured
+from gridvit.data.rounds import GIB
 from gridvit.data.simulate import exact_step, generating_step
 from gridvit.data.simulate_drawn import drawn, with_own
 from gridvit.data.windows import partition

@@ -17,7 +17,8 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from gridvit.data.loading import GIB, within
+from gridvit.data.loading import within
+from gridvit.data.rounds import GIB
 from gridvit.data.simulate_files import refuse_existing_file
 from gridvit.data.windows import partition
 from gridvit.errors import InputError

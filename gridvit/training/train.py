@@ -26,6 +26,7 @@ from gridvit.data.fields import Fields
 from gridvit.data.measure import Measured, remeasured
 from gridvit.data.normalise import refuse_new_gaps
 from gridvit.data.parameters import mean_and_std
+from gridvit.data.rounds import GIB
 from gridvit.data.windows import partition
 from gridvit.errors import InputError
 from gridvit.grid import Grid
@@ -39,7 +40,6 @@ from gridvit.training.metrics import MetricsFile
 from gridvit.training.objective import NextStep
 
 log = logging.getLogger("gridvit")
-GIB = 2**30
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
