@@ -122,14 +122,14 @@ def estimate(config: RunConfig, fields: Fields) -> dict[str, Any]:
     import torch
 
     from gridvit.data.samples import Windows
-    from gridvit.training.objective import NextStep
-    from gridvit.training.train import plan
+    from gridvit.training.objectives import objective_of
+    from gridvit.training.plan import plan
 
     state = torch.get_rng_state()
     planned = plan(config, fields)
-    windows = Windows(planned.parts["train"], planned.description.channels.offsets)
+    objective = objective_of(planned.model, config.training)
+    windows = Windows(planned.parts["train"], objective.offsets)
     size = min(config.training.batch_size, len(windows))
-    objective = NextStep(planned.model, config.training)
     batch = windows.__getitems__(range(size))
     seconds = _timed(lambda: objective.loss(batch, []).backward())
     torch.set_rng_state(state)

@@ -28,7 +28,8 @@ from gridvit.nn.own import Network
 from gridvit.report import build
 from gridvit.run.folder import STATISTICS, RunFolder, load_fields
 from gridvit.training.metrics import read_metrics
-from gridvit.training.train import fit, plan
+from gridvit.training.plan import plan
+from gridvit.training.train import fit
 
 log = logging.getLogger("gridvit")
 

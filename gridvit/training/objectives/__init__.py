@@ -1,0 +1,16 @@
+"""What a model is trained to do: objectives over one trunk, each a Lightning module."""
+
+from gridvit.config import TrainingConfig
+from gridvit.nn.step import ModelStep
+from gridvit.training.objectives.base import Objective
+from gridvit.training.objectives.next_step import NextStep
+
+__all__ = ["OBJECTIVES", "NextStep", "Objective", "objective_of"]
+
+OBJECTIVES: dict[str, type[Objective]] = {"next-step": NextStep}
+"""By ``training.objective.kind``."""
+
+
+def objective_of(step: ModelStep, config: TrainingConfig) -> Objective:
+    """The objective that ``config.objective`` names."""
+    return OBJECTIVES[config.objective.kind](step, config)
