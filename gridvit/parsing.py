@@ -102,6 +102,13 @@ def explained(message: str, keys: Sequence[str]) -> InputError:
         return InputError("an option that exists", repr(unknown), hint)
     if value := re.search(r'Parser key "([^"]+)": (?:.*?)Expected (.*?)\. Got value: (.*)', text):
         return InputError(f"{value[1]} to be {_wanted(value[2])}", value[3], "correct the value")
+    if union := re.search(
+        r'Parser key "([^"]+)": .*? Subtypes: \[(.*?)\] Errors: .*? Given value: (.*)', text
+    ):
+        kinds = [kind for kind in re.findall(r"<class '(\w+)'>", union[2]) if kind != "NoneType"]
+        return InputError(
+            f"{union[1]} to be {' or '.join(map(_wanted, kinds))}", union[3], "correct the value"
+        )
     return InputError("options that can be read", text.removesuffix("."), "see --help for the options")
 
 

@@ -36,6 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "parsing": {"errors", "config"},
     "printing": set(),
     "progress": set(),
+    "cluster": {"errors", "config", "parsing", "printing"},
     "physics": OPERATORS,
     "data": VALUES | {"config", "channels", "climatology"},
     "nn": VALUES | {"rollout", "config", "channels"},

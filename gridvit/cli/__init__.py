@@ -23,13 +23,28 @@ Learn how gridded fields evolve with a transformer, and read what it learned as 
   analyse RUN                     attention distances, learned stencil, symbol, recovered coefficients
   report RUN                      one self-contained HTML page of it all
   export RUN --to FILE            one step as an ONNX (.onnx) or torch.export (.pt2) graph
+  submit CONFIG                   the same as a SLURM job, resumed whatever ends it; -- COMMAND for any other
+  sweep CONFIG FILE               one run for each line of overrides in a text file, and one table of them
   fetch NAME [--out DIR]          a public data set from the catalog; --list shows them
   rechunk FILE --out STORE.zarr   a copy in chunks that training reads fast
 
 gridvit VERB --help tells the options of a verb; gridvit --version the version.
 """
 
-Verb = Callable[[Sequence[str]], None]
+
+def _submit(arguments: Sequence[str]) -> int:
+    from gridvit.cli import jobs
+
+    return jobs.submit(arguments)
+
+
+def _sweep(arguments: Sequence[str]) -> int:
+    from gridvit.cli import jobs
+
+    return jobs.sweep(arguments)
+
+
+Verb = Callable[[Sequence[str]], int | None]
 VERBS: dict[str, Verb] = {
     "simulate": verbs.simulate,
     "check": verbs.check,
@@ -40,12 +55,14 @@ VERBS: dict[str, Verb] = {
     "report": verbs.report,
     "export": verbs.export,
     "fetch": verbs.fetch,
+    "submit": _submit,
+    "sweep": _sweep,
     "rechunk": verbs.rechunk,
 }
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; 0 if it went well, 2 with one sentence on stderr for bad input, 130 if interrupted."""
+    """Run one verb; its own status, 2 with one sentence on stderr for bad input, 130 if interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help"):
         say(USAGE.rstrip())
@@ -56,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("gridvit").setLevel(logging.INFO)
     try:
-        _verb(given[0])(given[1:])
+        return _verb(given[0])(given[1:]) or 0
     except InputError as error:
         sys.stderr.write(f"gridvit: {error}\n")
         return 2
@@ -65,7 +82,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("gridvit: interrupted; without --overwrite the same command goes on where it was\n")
         return 130
-    return 0
 
 
 def _verb(name: str) -> Verb:
