@@ -10,10 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gridvit.config import TrainingConfig
+from gridvit.channels import Channels
+from gridvit.config import RunConfig, TrainingConfig
+from gridvit.data.fields import Fields
 from gridvit.data.samples import Batch
 from gridvit.nn import ViT
 from gridvit.nn.step import ModelStep
+from gridvit.training.losses import present_error
 from gridvit.training.schedule import decayed_groups, learning_rate_factor
 
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -46,9 +49,38 @@ class Objective(L.LightningModule):
         """Steps of the data, from t, of the frames that a window holds."""
         return self.step.channels.offsets
 
+    @property
+    def passes(self) -> int:
+        """Times that the network is run for a window."""
+        return len(self.step.channels.leads) if self.step.network.config.leads == "condition" else 1
+
+    @classmethod
+    def refuse(cls, config: RunConfig, channels: Channels, parts: dict[str, Fields]) -> None:
+        """What cannot be trained so, before anything is written: raises ``InputError``. Nothing, unless said."""
+
     @abstractmethod
     def loss(self, batch: Batch, shifts: list[int]) -> Float[Tensor, ""]:
-        """What is minimised, of a batch rolled by ``shifts`` cells along the shift axes."""
+        """The yardstick, the same throughout a training, of a batch rolled by ``shifts`` along the shift axes."""
+
+    def minimised(self, batch: Batch, shifts: list[int]) -> Float[Tensor, ""]:
+        """What is minimised at this point of the training: ``loss``, unless there is a curriculum."""
+        return self.loss(batch, shifts)
+
+    def error(
+        self,
+        found: Float[Tensor, "batch lead target *space"],
+        target: Float[Tensor, "batch lead target *space"],
+        unit: Float[Tensor, "batch lead target *space"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """mean of w |found - target|^2, w the areas of the cells over their mean.
+
+        With ``unit`` errors count by it, and only cells enter where it is not zero and the target has a value, as
+        the mean over their area in each state; see ``present_error``.
+        """
+        if unit is None:
+            return ((found - target).square() * self.weights).mean()
+        target = torch.where(unit > 0, target, torch.nan)
+        return present_error((found * unit).flatten(1, 2), (target * unit).flatten(1, 2), self.weights)
 
     def on_fit_start(self) -> None:
         """Refuse a mixed precision that cannot hold the distance bias."""
@@ -71,7 +103,7 @@ class Objective(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a rolled batch."""
-        loss = self.loss(batch, self.shifts())
+        loss = self.minimised(batch, self.shifts())
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.time))
         return loss
 
