@@ -8,6 +8,7 @@ import re
 from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from gridvit.errors import InputError
 T = TypeVar("T")
 
 
+@lru_cache(8)
 def parser_of(kind: type, prog: str, description: str = "") -> ArgumentParser:
     """A parser with one option per field of the dataclass ``kind``, and ``--config FILE``."""
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)
@@ -41,7 +43,7 @@ def parse(
     Raises:
         InputError: an unknown key (the nearest right one is named), a value of the wrong type, no such file.
     """
-    parser = parser_of(kind, prog, description)
+    parser = parser_of(kind, prog, description)  # type: ignore[arg-type]
     try:
         return _built(kind, parser.instantiate(parser.parse_args(list(arguments))))
     except (ArgumentError, TypeError, ValueError) as error:

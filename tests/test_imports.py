@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": VALUES | {"config", "channels", "climatology"},
     "nn": VALUES | {"rollout", "config", "channels"},
     "checkpoint": VALUES | {"config", "channels", "data", "nn"},
-    "training": VALUES | {"rollout", "config", "channels", "data", "nn", "checkpoint"},
+    "training": VALUES | {"rollout", "config", "channels", "data", "nn", "checkpoint", "cluster"},
     "initial": VALUES | {"rollout", "data"},
     "forecast": VALUES | {"rollout", "config", "channels", "data", "nn", "checkpoint", "initial"},
     "analysis": OPERATORS | {"physics", "climatology"},

@@ -21,6 +21,11 @@ def in_step(environment: Mapping[str, str] = os.environ) -> bool:
     )
 
 
+def in_job(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this process is part of a SLURM job, however it was started."""
+    return "SLURM_JOB_ID" in environment
+
+
 def launched(environment: Mapping[str, str] = os.environ) -> bool:
     """Whether torchrun started this process, or what sets its variables."""
     return "TORCHELASTIC_RUN_ID" in environment
@@ -39,7 +44,7 @@ def refuse_wrong_world(nodes: int, devices: int, environment: Mapping[str, str] 
             raise _of_another_size(nodes, devices, f"{count}")
     elif in_step(environment):
         _refuse_step(nodes, devices, environment)
-    elif "SLURM_JOB_ID" in environment and nodes * devices > 1:
+    elif in_job(environment) and nodes * devices > 1:
         job = environment["SLURM_JOB_ID"]
         raise InputError(
             f"srun to start {nodes} x {devices} processes",
