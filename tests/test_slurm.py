@@ -1,4 +1,4 @@
-"""On a real SLURM of two nodes, which is started for these tests on this machine: what ``submit`` and ``sweep`` promise."""
+"""What ``submit`` and ``sweep`` promise, on a real SLURM of two nodes that these tests start on this machine."""
 
 from __future__ import annotations
 
@@ -12,14 +12,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from gridvit.cli import main
+from gridvit.config import DataConfig
+from gridvit.data import blocks
+from gridvit.data.choices import open_chosen
+from gridvit.data.fields import stored
+from gridvit.data.measure import measured
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 COMMANDS = ("slurmctld", "slurmd", "munged", "sbatch", "srun")
 SCRIPT = Path(__file__).with_name("slurm.sh")
 ENDED = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}
-PATIENCE = 240.0  # seconds on a machine that is busy with other things; nothing here takes a tenth of it by itself
+PATIENCE = (
+    240.0  # seconds on a machine that is busy with other things; nothing here takes a tenth of it by itself
+)
 
 
 class Cluster:
@@ -116,7 +124,9 @@ if os.environ.get("SLURM_RESTART_COUNT", "0") == "0":
 """
 
 
-def test_a_script_on_two_nodes_is_started_again_when_it_asks_for_it(slurm: Cluster, submitted: Submit) -> None:
+def test_a_script_on_two_nodes_is_started_again_when_it_asks_for_it(
+    slurm: Cluster, submitted: Submit
+) -> None:
     Path("solve.py").write_text(TASK)
     (job,) = submitted("submit", "--nodes", "2", "--", sys.executable, "solve.py")
     slurm.until(lambda: Path("ready0").exists() and Path("ready1").exists(), "both tasks")
@@ -133,7 +143,9 @@ def test_the_links_of_a_chain_end_at_once_where_nothing_is_left(slurm: Cluster, 
     jobs = submitted("submit", "--chain", "3", "--name", "links", "--", "bash", "-c", fails_once)
     assert [slurm.wait(job) for job in jobs] == [["FAILED"], ["COMPLETED"], ["COMPLETED"]]
     assert lines("ran") == ["ran", "ran"]
-    assert Path("runs/links.log").read_text().endswith("runs/links.finished is there: nothing is left to do\n")
+    assert (
+        Path("runs/links.log").read_text().endswith("runs/links.finished is there: nothing is left to do\n")
+    )
 
 
 def test_slurm_refuses_in_a_sentence(slurm: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,3 +164,26 @@ def test_a_folder_with_a_blank_in_its_name(
     (job,) = submitted("submit", "--name", "a b", "--", "bash", "-c", 'echo "$PWD"')
     assert slurm.wait(job) == ["COMPLETED"]
     assert Path("runs/a b.log").read_text() == f"{Path.cwd()}\n"
+
+
+# --- statistics ---
+
+
+def test_jobs_of_dask_take_the_statistics(slurm: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mean and standard deviation of a file whose cells all have the same area, worked out with NumPy."""
+    dask, jobs = pytest.importorskip("dask"), pytest.importorskip("dask_jobqueue")
+    assert jobs is not None
+    values = np.random.default_rng(3).normal(7.0, 2.0, (211, 5, 8))
+    ds = xr.Dataset(
+        {"u": (("time", "y", "x"), values)},
+        {"time": np.arange(211.0), "y": np.arange(5.0), "x": np.arange(8.0)},
+    )
+    ds.to_zarr("u.zarr", encoding={"u": {"chunks": (10, 5, 8)}}, zarr_format=2)
+    monkeypatch.setattr(blocks, "BLOCK", 40 * values[0].nbytes)
+    data = DataConfig(path="u.zarr", dask="slurm")
+    worker = {"cores": 1, "memory": "1GB", "interface": "lo", "worker-extra-args": ["--no-dashboard"]}
+    with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in worker.items()}):
+        found = measured(stored(open_chosen(data, direct=True), data), (1,), 2**20, data.dask).statistics
+    np.testing.assert_allclose(found.mean, [values.mean()], rtol=1e-9)
+    np.testing.assert_allclose(found.std, [values.std()], rtol=1e-9)
+    assert len(slurm("squeue", "--noheader", "--states=all", "--name=dask-worker").splitlines()) == 4

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import csv
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -91,11 +95,11 @@ def test_one_line_that_fails_stops_no_other_and_the_table_says_what_became_of_al
     assert (status, ran()) == (1, [3, 5, 7, 11])
     assert rows() == [
         COLUMNS,
-        ["3", "width-3", "finished", "2", "1.0", "0.75", "0.375", "--model.width 3"],
-        ["4", "width-5", "failed", "0", "nan", "nan", "nan", "--model.width 5"],
+        ["3", "width=3", "finished", "2", "1.0", "0.75", "0.375", "--model.width 3"],
+        ["4", "width=5", "failed", "0", "nan", "nan", "nan", "--model.width 5"],
         [
             "5",
-            "width-7_epochs-2",
+            "width=7_epochs=2",
             "interrupted",
             "1",
             "2.0",
@@ -106,14 +110,14 @@ def test_one_line_that_fails_stops_no_other_and_the_table_says_what_became_of_al
         ["6", "last", "finished", "2", "1.0", "2.75", "1.375", "--name last --model.width 11"],
     ]
     assert [line.split()[:2] for line in out.splitlines()[-4:]] == [
-        ["width-3", "finished"], ["width-5", "failed"], ["width-7_epochs-2", "interrupted"], ["last", "finished"],
+        ["width=3", "finished"], ["width=5", "failed"], ["width=7_epochs=2", "interrupted"], ["last", "finished"],
     ]  # fmt: skip
     assert Path("runs/widths/table.txt").read_text() == out
     assert err.splitlines()[-2:] == [
-        "gridvit: line 4 (width-5) failed, see runs/widths/width-5.log",
-        "gridvit: line 5 (width-7_epochs-2) interrupted, see runs/widths/width-7_epochs-2.log",
+        "gridvit: line 4 (width=5) failed, see runs/widths/width=5.log",
+        "gridvit: line 5 (width=7_epochs=2) interrupted, see runs/widths/width=7_epochs=2.log",
     ]
-    assert Path("runs/widths/width-5.log").read_text() == "width 5\n"
+    assert Path("runs/widths/width=5.log").read_text() == "width 5\n"
 
 
 def test_the_same_command_goes_on_with_what_is_not_finished(capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,6 +134,37 @@ def test_the_same_command_goes_on_with_what_is_not_finished(capsys: pytest.Captu
     assert ran() == []
 
 
+WAITING = f"""#!{sys.executable}
+import os, signal, sys, time
+option = dict(zip(sys.argv, sys.argv[1:]))
+run = os.path.join(option["--root"], option["--name"])
+def told(*_):
+    open(f"{{run}}/requeue", "w").close()
+    sys.exit(85)
+signal.signal(signal.SIGTERM, told)
+os.makedirs(run)
+time.sleep(600)
+"""
+
+
+def test_a_sweep_that_is_told_to_stop_tells_its_runs_and_starts_no_more(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("python").write_text(WAITING)
+
+    def tell() -> None:
+        while not Path("runs/widths/width=3").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    teller = threading.Thread(target=tell)
+    teller.start()
+    status, _, _ = sweep(capsys)
+    teller.join()
+    assert (status, signal.getsignal(signal.SIGTERM)) == (1, signal.SIG_DFL)
+    assert [row[2] for row in rows()[1:]] == ["interrupted", "not started", "not started", "not started"]
+
+
 def test_gathering_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     status, out, err = sweep(capsys, "--gather")
     assert (status, err) == (0, "")
@@ -140,7 +175,7 @@ def test_gathering_runs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     status, _, err = sweep(capsys, "--gather")
     assert (status, ran()) == (1, [])
     assert (
-        err == "gridvit: line 4 (width-5) failed, see runs/widths/width-5.log\n"
+        err == "gridvit: line 4 (width=5) failed, see runs/widths/width=5.log\n"
     )  # the others may be running
 
 
@@ -149,7 +184,7 @@ def test_what_is_queued_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
     lines = out.splitlines()
     assert status == 0
     assert "#SBATCH --array=3,4,5,6%2" in lines
-    assert "5) run=runs/widths/width-7_epochs-2 options=(--model.width 7 --training.epochs 2) ;;" in lines
+    assert "5) run=runs/widths/width=7_epochs=2 options=(--model.width 7 --training.epochs 2) ;;" in lines
     assert (
         "srun --kill-on-bad-exit=1 ./python -m gridvit train runs/widths/sweep.yaml --training.nodes 1 "
         '--training.devices 1 --root runs/widths --name "${run##*/}" "${options[@]}" || status=$?'
@@ -159,9 +194,9 @@ def test_what_is_queued_is_readable(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_names_come_from_the_overrides() -> None:
     assert (
-        named(["--training.learning_rate", "1e-3", "--model.patch=[4, 4]"]) == "learning_rate-1e-3_patch-4-4"
+        named(["--training.learning_rate", "1e-3", "--model.patch=[4, 4]"]) == "learning_rate=1e-3_patch=4-4"
     )
-    assert named(["--data.path", "../a b/c.nc"]) == "path-..-a-b-c.nc"
+    assert named(["--data.path", "../a b/c.nc", "--model.width", "-5"]) == "path=..-a-b-c.nc_width=-5"
     assert len(named(["--data.path", "x" * 300])) == 100
 
 
@@ -186,7 +221,7 @@ def refused(capsys: pytest.CaptureFixture[str], text: str, *options: str) -> str
         ),
         (
             "--model.width 3\n--model.depth 2\n--model.width  3",
-            "expected runs of different names in widths.txt, got 'width-3' in lines 1 and 3: "
+            "expected runs of different names in widths.txt, got 'width=3' in lines 1 and 3: "
             "add --name to one of them, or leave it out",
         ),
         (
@@ -262,4 +297,4 @@ def test_runs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("python").write_text("#!/bin/sh\necho $OMP_NUM_THREADS\n")
     Path("widths.txt").write_text("--model.width 3")
     Sweep.read("widths.txt", [], Job(python="./python", tasks=1), together=2).run()
-    assert Path("runs/widths/width-3.log").read_text() == "3\n"
+    assert Path("runs/widths/width=3.log").read_text() == "3\n"

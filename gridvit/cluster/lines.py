@@ -30,7 +30,7 @@ def read_lines(path: Path, common: Sequence[str], folder: Path) -> list[Line]:
 
     Args:
         path: text file of lines such as ``--training.learning_rate 0.01 --model.depth 4``. A run is named after its
-            overrides, ``learning_rate-0.01_depth-4``, or by ``--name`` in its line.
+            overrides, ``learning_rate=0.01_depth=4``, or by ``--name`` in its line.
         common: options of all runs, e.g. ``["--config", "config.yaml"]``.
         folder: of the sweep, which holds its runs.
 
@@ -79,10 +79,18 @@ def _line(number: int, text: str, common: Sequence[str], folder: Path, path: Pat
 
 
 def named(overrides: Sequence[str]) -> str:
-    """``--training.learning_rate 0.01 --model.depth=4`` as learning_rate-0.01_depth-4."""
-    parts = [re.sub(r"^--(?:[\w]+\.)*", "_", word) for word in overrides]
-    text = "".join(part if part.startswith("_") else f"-{part}" for part in parts)
-    return re.sub(r"[^\w.+-]+", "-", text).strip("-_.")[:LONGEST] or "run"
+    """``--training.learning_rate 0.01 --model.patch=[4, 4]`` as learning_rate=0.01_patch=4-4."""
+    text = ""
+    for word in overrides:
+        key, equals, value = word.partition("=") if word.startswith("--") else ("", "=", word)
+        text += f"_{key.rpartition('.')[2].lstrip('-')}" if key else ""
+        text += f"={_plain(value)}" if equals else ""
+    return text.strip("_=.")[:LONGEST] or "run"
+
+
+def _plain(value: str) -> str:
+    """A value without what file names do without."""
+    return re.sub(r"[^\w.+-]+", "-", value.strip("[]{}() '\""))
 
 
 def _refuse_twins(lines: Sequence[Line], path: Path) -> None:

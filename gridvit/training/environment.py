@@ -23,6 +23,8 @@ def plugins(devices: int) -> list[ClusterEnvironment]:
     if launched():
         return [TorchElasticEnvironment()]
     if in_step():
-        os.environ["SLURM_NTASKS_PER_NODE"] = str(devices)  # Lightning wants it said; the step itself has been checked
+        os.environ["SLURM_NTASKS_PER_NODE"] = str(
+            devices
+        )  # Lightning wants it said; the step itself has been checked
         return [SLURMEnvironment(auto_requeue=False)]
     return [LightningEnvironment()] if in_job() else []
