@@ -19,7 +19,7 @@ class ObjectiveConfig:
         steps: of the model in the rollouts of "unrolled", at the end of the training and wherever it is validated.
         gradient: "through" all steps of a rollout, or of each step's error through the "last" alone, the state before
             it held fixed (pushforward).
-        grow: part of the epochs over which rollouts grow, from one step, to ``steps``; 0 for all of them at once.
+        grow: part of the epochs in which rollouts grow, from one step to ``steps``; 0 for all of them at once.
     """
 
     kind: Literal["next-step", "unrolled"] = "next-step"
@@ -33,8 +33,8 @@ class ObjectiveConfig:
         refuse_unused(self)
         require(self, 1, "steps")
         require(self, 0, "grow")
-        if self.grow > 1:
-            raise InputError(f"{self.PATH}.grow of at most 1", str(self.grow), "correct it")
+        if self.grow >= 1:
+            raise InputError(f"{self.PATH}.grow below 1", str(self.grow), "leave epochs for the whole length")
 
 
 USED = {"next-step": (), "unrolled": ("steps", "gradient", "grow")}
@@ -74,6 +74,8 @@ class TrainingConfig:
         seed: seed of weights, data order and shifts.
         workers: processes that prepare batches; none is right for data in memory.
         accelerator: what to train on; "auto" takes a CUDA device where there is one.
+        devices: processes on each node, one for each device.
+        nodes: machines that train together.
     """
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -89,9 +91,11 @@ class TrainingConfig:
     seed: int = 0
     workers: int = 0
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = 1
+    nodes: int = 1
 
     def __post_init__(self) -> None:
-        require(self, 1, "epochs", "batch_size")
+        require(self, 1, "epochs", "batch_size", "devices", "nodes")
         require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers")
         if self.ema >= 1:
             raise InputError("training.ema below 1", str(self.ema), "take 0.999, or 0 for no average")

@@ -14,6 +14,7 @@ import xarray as xr
 
 from gridvit import checkpoint
 from gridvit.axes import find_axes
+from gridvit.cluster import refuse_wrong_world
 from gridvit.config import DataConfig, RunConfig, SimulateConfig
 from gridvit.data.choices import open_chosen
 from gridvit.data.matching import ends_among
@@ -75,6 +76,7 @@ def train(
     Raises:
         InputError: see ``RunFolder.refuse`` and ``gridvit.training.train.plan``; nothing has been written then.
     """
+    refuse_wrong_world(config.training.nodes, config.training.devices)
     folder = RunFolder(Path(config.root) / config.name)
     config = replace(config, data=located(config.data))
     if model is not None:

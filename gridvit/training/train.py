@@ -21,6 +21,7 @@ from gridvit.nn.own import Own
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import BEST, LAST, Checkpoints
 from gridvit.training.datamodule import Unchanged, WindowsModule
+from gridvit.training.environment import plugins
 from gridvit.training.metrics import MetricsFile
 from gridvit.training.objectives import Objective, objective_of
 from gridvit.training.plan import Plan
@@ -92,6 +93,7 @@ def _run(
             max_epochs=options.epochs,
             gradient_clip_val=options.clip,
             callbacks=callbacks,
+            plugins=plugins(options.devices),
             logger=False,
             enable_checkpointing=True,
             enable_progress_bar=interactive,
