@@ -55,6 +55,21 @@ def refuse_unused(config: ObjectiveConfig) -> None:
 
 
 @dataclass(frozen=True)
+class LoggerConfig:
+    """Where metrics go beside ``metrics.csv``.
+
+    Args:
+        kind: "csv" for nowhere else, "tensorboard" (event files in the run's folder), or "wandb" (Weights & Biases).
+        project: of "wandb".
+        name: of the run in "wandb"; that of the run's folder where there is none.
+    """
+
+    kind: Literal["csv", "tensorboard", "wandb"] = "csv"
+    project: str = "gridvit"
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """How a model learns.
 
@@ -76,6 +91,7 @@ class TrainingConfig:
         accelerator: what to train on; "auto" takes a CUDA device where there is one.
         devices: processes on each node, one for each device.
         nodes: machines that train together.
+        logger: where metrics go beside ``metrics.csv``.
     """
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -93,9 +109,12 @@ class TrainingConfig:
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = 1
     nodes: int = 1
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
 
     def __post_init__(self) -> None:
         require(self, 1, "epochs", "batch_size", "devices", "nodes")
         require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers")
+        if self.seed >= 2**32:
+            raise InputError("training.seed below 2^32", str(self.seed), "take a smaller one")
         if self.ema >= 1:
             raise InputError("training.ema below 1", str(self.ema), "take 0.999, or 0 for no average")

@@ -20,8 +20,14 @@ from gridvit.run.record import RECORD
 
 STATISTICS = "statistics.npz"
 KNOWN = {"config.yaml", "checkpoints", STATISTICS, "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc",
-         "analysis.nc", "report.html", "figures", RECORD}  # fmt: skip
-FREE = ("name", "root", "evaluation.", "data.dask")  # fields that do not change what is trained
+         "analysis.nc", "report.html", "figures", RECORD, "tensorboard", "wandb"}  # fmt: skip
+FREE = (
+    "name",
+    "root",
+    "evaluation.",
+    "data.dask",
+    "training.logger.",
+)  # fields that do not change what is trained
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from gridvit.grid import Grid
 from gridvit.nn.features import TIMED
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
+from gridvit.training.loggers import refuse_missing
 from gridvit.training.objectives import OBJECTIVES
 
 
@@ -51,6 +52,7 @@ def plan(
             variable, a patch that does not fit, a shift along an axis that is not periodic, a variable with gaps that
             the training part does not have.
     """
+    refuse_missing(config.training.logger.kind)
     description = Description.of(config.model, config.data, fields)
     found = description.channels
     refuse_far_forecast(found, config.evaluation.leads)

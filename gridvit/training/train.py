@@ -22,6 +22,7 @@ from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import BEST, LAST, Checkpoints
 from gridvit.training.datamodule import Unchanged, WindowsModule
 from gridvit.training.environment import plugins
+from gridvit.training.loggers import Logged
 from gridvit.training.metrics import MetricsFile
 from gridvit.training.objectives import Objective, objective_of
 from gridvit.training.plan import Plan
@@ -79,6 +80,8 @@ def _run(
         MetricsFile(folder / "metrics.csv"),
         *also,  # before the average, in whose place the weights are until it sees the end of validation
     ]
+    if options.logger.kind != "csv":
+        callbacks.append(Logged(folder, plan.config))
     if options.ema:
         callbacks.append(EMAWeightAveraging(use_buffers=False, decay=options.ema))
     interactive = sys.stderr.isatty()
