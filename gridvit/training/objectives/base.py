@@ -14,6 +14,7 @@ from gridvit.config import TrainingConfig
 from gridvit.data.samples import Batch
 from gridvit.nn import ViT
 from gridvit.nn.step import ModelStep
+from gridvit.training.means import Mean
 from gridvit.training.schedule import decayed_groups, learning_rate_factor
 
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -39,6 +40,7 @@ class Objective(L.LightningModule):
         self.step, self.config = step, config
         areas = torch.tensor(step.grid.areas).float()
         self.register_buffer("weights", areas / areas.mean(), persistent=False)
+        self.training_mean, self.validation_mean = Mean(), Mean()
         self.shift_axes = [step.grid.names.index(name) for name in config.shift]
 
     @property
@@ -72,13 +74,22 @@ class Objective(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a rolled batch."""
         loss = self.loss(batch, self.shifts())
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.time))
+        self.training_mean.add(loss, len(batch.time))
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Its loss counts from here; not called where an epoch goes on in its middle."""
+        self.training_mean.reset()
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """The loss as it is."""
-        loss = self.loss(batch, [])
-        self.log("validate_loss", loss, prog_bar=True, batch_size=len(batch.time), sync_dist=True)
+        self.validation_mean.add(self.loss(batch, []), len(batch.time))
+
+    def on_validation_epoch_end(self) -> None:
+        """Both means, for callbacks and loggers."""
+        self.log("train_loss", self.training_mean.value(), prog_bar=True)
+        self.log("validate_loss", self.validation_mean.value(), prog_bar=True)
+        self.validation_mean.reset()
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay over the whole run."""
