@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, Literal
 
 from gridvit.errors import InputError
 from gridvit.model_config import require
@@ -14,10 +14,44 @@ class ObjectiveConfig:
     """What is minimised.
 
     Args:
-        kind: "next-step": the increment to the next state, or to each of ``data.leads``.
+        kind: "next-step": the error of the increment to the next state, or to each of ``data.leads``; "unrolled": the
+            mean error of a rollout.
+        steps: of the model in the rollouts of "unrolled", at the end of the training and wherever it is validated.
+        gradient: "through" all steps of a rollout, or of each step's error through the "last" alone, the state before
+            it held fixed (pushforward).
+        grow: part of the epochs in which rollouts grow, from one step to ``steps``; 0 for all of them at once.
     """
 
-    kind: Literal["next-step"] = "next-step"
+    kind: Literal["next-step", "unrolled"] = "next-step"
+    steps: int = 4
+    gradient: Literal["through", "last"] = "through"
+    grow: float | int = 0.5
+
+    PATH: ClassVar[str] = "training.objective"
+
+    def __post_init__(self) -> None:
+        refuse_unused(self)
+        require(self, 1, "steps")
+        require(self, 0, "grow")
+        if self.grow >= 1:
+            raise InputError(f"{self.PATH}.grow below 1", str(self.grow), "leave epochs for the whole length")
+
+
+USED = {"next-step": (), "unrolled": ("steps", "gradient", "grow")}
+"""The fields that count for each kind of objective."""
+
+
+def refuse_unused(config: ObjectiveConfig) -> None:
+    """A field that is set, and that this kind of objective does not look at, is a misunderstanding."""
+    for known in fields(config):
+        if known.name in ("kind", *USED[config.kind]) or getattr(config, known.name) == known.default:
+            continue
+        kinds = " or ".join(kind for kind, names in USED.items() if known.name in names)
+        raise InputError(
+            f"{config.PATH}.kind {kinds} where {known.name} is set",
+            config.kind,
+            "leave it out, or choose the kind",
+        )
 
 
 @dataclass(frozen=True)
@@ -41,6 +75,8 @@ class TrainingConfig:
         workers: processes that prepare batches; none is right for data in memory.
         checkpoint_minutes: between checkpoints within an epoch; 0 for one at the end of each epoch alone.
         accelerator: what to train on; "auto" takes a CUDA device where there is one.
+        devices: processes on each node, one for each device.
+        nodes: machines that train together.
     """
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -57,9 +93,11 @@ class TrainingConfig:
     workers: int = 0
     checkpoint_minutes: float | int = 10.0
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = 1
+    nodes: int = 1
 
     def __post_init__(self) -> None:
-        require(self, 1, "epochs", "batch_size")
+        require(self, 1, "epochs", "batch_size", "devices", "nodes")
         require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers")
         require(self, 0, "checkpoint_minutes")
         if self.ema >= 1:

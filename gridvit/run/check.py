@@ -136,7 +136,7 @@ def estimate(config: RunConfig, fields: Fields) -> dict[str, Any]:
     tokens, model = planned.model.token_grid.size, config.model
     passed = blocks_passed(planned.model.attending)
     parameters = sum(p.numel() for p in planned.model.parameters())
-    activations = size * passed * model.width * (12 + 2 * model.mlp_ratio)
+    activations = objective.passes * size * passed * model.width * (12 + 2 * model.mlp_ratio)
     held = {
         "fields": fields.values.nbytes,
         "parameters": 4 * ADAM * parameters,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class Checkpoints(Checkpoint):
     ) -> None:
         """The mean loss of the epoch so far, and its next batch."""
         assert isinstance(module, Objective)
-        checkpoint["training_mean"] = module.training_mean.state_dict()
+        checkpoint["training_mean"] = module.means["train_loss"].state_dict()
         checkpoint["position"] = trainer.train_dataloader.position()
 
     def on_load_checkpoint(
@@ -73,7 +74,7 @@ class Checkpoints(Checkpoint):
     ) -> None:
         """Go on from there."""
         assert isinstance(module, Objective)
-        module.training_mean.load_state_dict(checkpoint["training_mean"], trainer.strategy.root_device)
+        module.means["train_loss"].load_state_dict(checkpoint["training_mean"], trainer.strategy.root_device)
         self._position = checkpoint["position"]
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -119,7 +120,9 @@ class Checkpoints(Checkpoint):
         if wish <= SAVE:
             return
         if wish != LEAVE:
-            (self.folder / MARKER).touch()
+            for marker in (self.folder / MARKER, os.environ.get("GRIDVIT_REQUEUE")):
+                if marker:
+                    Path(marker).touch()
         log.info(
             "stopped after step %d by a signal; the same command goes on from there", trainer.global_step
         )

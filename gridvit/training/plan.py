@@ -24,6 +24,7 @@ from gridvit.grid import Grid
 from gridvit.nn.features import TIMED
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
+from gridvit.training.objectives import OBJECTIVES
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ def plan(
     refuse_far_forecast(found, config.evaluation.leads)
     longest = max(found.leads[-1], config.evaluation.leads * found.pace)
     parts = partition(config.data.split, fields, found.history - 1 + longest)
+    OBJECTIVES[config.training.objective.kind].refuse(config, found, parts)
     refuse_bounded_shift(config.training.shift, fields)
     refuse_undated(config.model.features, fields)
     L.seed_everything(config.training.seed, workers=True, verbose=False)

@@ -4,10 +4,11 @@ from gridvit.config import TrainingConfig
 from gridvit.nn.step import ModelStep
 from gridvit.training.objectives.base import Objective
 from gridvit.training.objectives.next_step import NextStep
+from gridvit.training.objectives.unrolled import Unrolled
 
-__all__ = ["OBJECTIVES", "NextStep", "Objective", "objective_of"]
+__all__ = ["OBJECTIVES", "NextStep", "Objective", "Unrolled", "objective_of"]
 
-OBJECTIVES: dict[str, type[Objective]] = {"next-step": NextStep}
+OBJECTIVES: dict[str, type[Objective]] = {"next-step": NextStep, "unrolled": Unrolled}
 """By ``training.objective.kind``."""
 
 

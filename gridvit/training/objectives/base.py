@@ -10,11 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gridvit.config import TrainingConfig
+from gridvit.channels import Channels
+from gridvit.config import RunConfig, TrainingConfig
+from gridvit.data.fields import Fields
 from gridvit.data.samples import Batch
 from gridvit.nn import ViT
 from gridvit.nn.step import ModelStep
+from gridvit.training.losses import present_error
 from gridvit.training.means import Mean
+from gridvit.training.persistence import still
 from gridvit.training.schedule import decayed_groups, learning_rate_factor
 
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -40,7 +44,7 @@ class Objective(L.LightningModule):
         self.step, self.config = step, config
         areas = torch.tensor(step.grid.areas).float()
         self.register_buffer("weights", areas / areas.mean(), persistent=False)
-        self.training_mean, self.validation_mean = Mean(), Mean()
+        self.means = {name: Mean() for name in ("train_loss", "validate_loss", "persistence_loss")}
         self.shift_axes = [step.grid.names.index(name) for name in config.shift]
 
     @property
@@ -48,9 +52,38 @@ class Objective(L.LightningModule):
         """Steps of the data, from t, of the frames that a window holds."""
         return self.step.channels.offsets
 
+    @property
+    def passes(self) -> int:
+        """Times that the network is run for a window."""
+        return len(self.step.channels.leads) if self.step.network.config.leads == "condition" else 1
+
+    @classmethod
+    def refuse(cls, config: RunConfig, channels: Channels, parts: dict[str, Fields]) -> None:
+        """What cannot be trained so, before anything is written: raises ``InputError``. Nothing, unless said."""
+
     @abstractmethod
     def loss(self, batch: Batch, shifts: list[int]) -> Float[Tensor, ""]:
-        """What is minimised, of a batch rolled by ``shifts`` cells along the shift axes."""
+        """The yardstick, the same throughout a training, of a batch rolled by ``shifts`` along the shift axes."""
+
+    def minimised(self, batch: Batch, shifts: list[int]) -> Float[Tensor, ""]:
+        """What is minimised at this point of the training: ``loss``, unless there is a curriculum."""
+        return self.loss(batch, shifts)
+
+    def error(
+        self,
+        found: Float[Tensor, "batch lead target *space"],
+        target: Float[Tensor, "batch lead target *space"],
+        unit: Float[Tensor, "batch lead target *space"] | None = None,
+    ) -> Float[Tensor, ""]:
+        """mean of w |found - target|^2, w the areas of the cells over their mean.
+
+        With ``unit`` errors count by it, and only cells enter where it is not zero and the target has a value, as
+        the mean over their area in each state; see ``present_error``.
+        """
+        if unit is None:
+            return ((found - target).square() * self.weights).mean()
+        target = torch.where(unit > 0, target, torch.nan)
+        return present_error((found * unit).flatten(1, 2), (target * unit).flatten(1, 2), self.weights)
 
     def on_fit_start(self) -> None:
         """Refuse a mixed precision that cannot hold the distance bias."""
@@ -73,23 +106,31 @@ class Objective(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a rolled batch."""
-        loss = self.loss(batch, self.shifts())
-        self.training_mean.add(loss, len(batch.time))
+        loss = self.minimised(batch, self.shifts())
+        self.means["train_loss"].add(loss, len(batch.time))
         return loss
 
-    def on_train_epoch_start(self) -> None:
-        """Its loss counts from here; not called where an epoch goes on in its middle."""
-        self.training_mean.reset()
+    def persistence_loss(self, batch: Batch) -> Float[Tensor, ""] | None:
+        """The loss where the network says nothing, f = 0; None for an objective that does not forecast.
+
+        Prognostic variables then stay as they are, and diagnostic ones have their mean.
+        """
+        with still(self.step):
+            return self.loss(batch, [])
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """The loss as it is."""
-        self.validation_mean.add(self.loss(batch, []), len(batch.time))
+        """The loss as it is, and that of persistence on the same windows."""
+        losses = {"validate_loss": self.loss(batch, []), "persistence_loss": self.persistence_loss(batch)}
+        for name, loss in losses.items():
+            if loss is not None:
+                self.means[name].add(loss, len(batch.time))
 
     def on_validation_epoch_end(self) -> None:
-        """Both means, for callbacks and loggers."""
-        self.log("train_loss", self.training_mean.value(), prog_bar=True)
-        self.log("validate_loss", self.validation_mean.value(), prog_bar=True)
-        self.validation_mean.reset()
+        """The means over the epoch and over the validation windows, for callbacks and loggers."""
+        for name, mean in self.means.items():
+            if mean.count:
+                self.log(name, mean.value())
+            mean.reset()
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay over the whole run."""
