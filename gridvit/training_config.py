@@ -61,7 +61,7 @@ class TrainingConfig:
     Args:
         objective: what is minimised.
         epochs: passes over the training windows.
-        batch_size: windows in a step of the optimiser.
+        batch_size: windows in a step of the optimiser, which the devices share.
         learning_rate: peak of a schedule with linear warm-up and cosine decay.
         weight_decay: decoupled decay of the weight matrices (AdamW).
         warmup_steps: steps of linear warm-up.
@@ -77,6 +77,8 @@ class TrainingConfig:
         accelerator: what to train on; "auto" takes a CUDA device where there is one.
         devices: processes on each node, one for each device.
         nodes: machines that train together.
+        strategy: "ddp": each device holds the whole model; "shard": each holds its share of weights, gradients and
+            moments, and fetches the others' block by block (FSDP2), for models that do not fit; "auto" is "ddp".
     """
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -95,6 +97,7 @@ class TrainingConfig:
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = 1
     nodes: int = 1
+    strategy: Literal["auto", "ddp", "shard"] = "auto"
 
     def __post_init__(self) -> None:
         require(self, 1, "epochs", "batch_size", "devices", "nodes")

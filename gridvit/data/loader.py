@@ -34,6 +34,10 @@ class Source(Protocol):
     def parts(self) -> tuple[int, ...]:
         """What else the order of batches depends on."""
 
+    @property
+    def standing_in(self) -> int | None:
+        """The batch that this process has no window of, and gets one that does not count, if there is one."""
+
 
 class Loader:
     """The batches of a source, prepared in this process or by workers.
@@ -76,6 +80,8 @@ class Loader:
         for batch in found:
             if isinstance(batch, InputError):
                 raise batch
+            if self._done == self.sampler.standing_in:
+                batch = batch._replace(counts=False)
             self._done += 1
             yield batch
 

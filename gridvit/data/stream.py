@@ -16,7 +16,7 @@ from gridvit.data.fields import Fields
 from gridvit.data.loader import Loader
 from gridvit.data.rounds import Round, Rounds
 from gridvit.data.samples import Batch, joined
-from gridvit.data.sharing import batch_edges, share, turns
+from gridvit.data.sharing import run_edges, share, turns
 from gridvit.data.stored import Stored
 from gridvit.errors import InputError
 
@@ -28,8 +28,8 @@ class Stream:
     """Batches of u(t + k dt), k in ``offsets``, in an order that is a function of (seed, epoch) alone.
 
     ``Rounds`` says what is read when. The windows of a round are shuffled and gathered from its frames by one index
-    operation, while a thread reads the next round; it ends with the iterator. Of several processes each has its
-    share of the batches (``batch_edges``).
+    operation, while a thread reads the next round; it ends with the iterator. Of several processes each has a run of
+    the order, and reads what that takes (``run_edges``).
 
     Args:
         fields: the part, its values ``Stored``.
@@ -62,12 +62,13 @@ class Stream:
         )
         self.parameters = None if fields.parameters is None else torch.from_numpy(fields.parameters)
         span = offsets[-1] - offsets[0]
-        batch = batch_size * len(offsets) * self.values.frame_bytes
+        own = -(-batch_size // rank[1]) + (rank[1] > 1)  # windows of a batch, at most
+        batch = own * len(offsets) * self.values.frame_bytes
         self.rounds = Rounds.of(self.values, span, buffer - BATCHES * batch)
-        self.edges = share(batch_edges(self.rounds.windows, batch_size, rank[1]), *rank)
+        self.edges = run_edges(self.rounds.windows, batch_size, *rank)
         self.seed, self.fixed = seed, fixed
         self.pools: list[Tensor] = []  # of two rounds, kept from epoch to epoch
-        self.spare = Spare((batch_size * len(offsets), *self.values.shape[2:]))
+        self.spare = Spare((own * len(offsets), *self.values.shape[2:]))
         self.ranks, self.workers = rank[1], 0
         # Of the next pass; workers that live on see them change.
         self.epoch, self.first = (torch.zeros(1, dtype=torch.int64).share_memory_() for _ in range(2))
@@ -87,6 +88,10 @@ class Stream:
     def parts(self) -> tuple[int, ...]:
         """Processes, and workers of each: every one has its own share of the batches and of the memory."""
         return self.ranks, self.workers
+
+    @property
+    def standing_in(self) -> None:
+        """Each process has windows of every batch."""
 
     def _mine(self) -> np.ndarray:
         """The edges of this process's batches from the first on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -11,12 +11,14 @@ def present_error(
     found: Float[Tensor, "batch variable *space"],
     target: Float[Tensor, "batch variable *space"],
     weights: Float[Tensor, "*space"],
-) -> Float[Tensor, ""]:
+) -> tuple[Float[Tensor, ""], Int[Tensor, ""]]:
     """mean over states and variables of sum_x w (f - y)^2 / sum_x w, x the cells where the target y is no NaN.
 
-    A state that has no such cell of a variable does not enter; no gradient flows from the other cells.
+    A state that has no such cell of a variable does not enter; no gradient flows from the other cells. The second
+    number is how many states and variables do enter.
     """
     there = ~torch.isnan(target)
     area = (there * weights).flatten(2).sum(-1)
     square = ((found - target.nan_to_num()).square() * (there * weights)).flatten(2).sum(-1)
-    return (square / area.clamp(min=torch.finfo(area.dtype).tiny)).sum() / (area > 0).sum().clamp(min=1)
+    count = (area > 0).sum()
+    return (square / area.clamp(min=torch.finfo(area.dtype).tiny)).sum() / count.clamp(min=1), count

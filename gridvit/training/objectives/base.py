@@ -19,6 +19,7 @@ from gridvit.nn.step import ModelStep
 from gridvit.training.losses import present_error
 from gridvit.training.means import Mean
 from gridvit.training.persistence import still
+from gridvit.training.processes import summed, world
 from gridvit.training.schedule import decayed_groups, learning_rate_factor
 
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -44,6 +45,7 @@ class Objective(L.LightningModule):
         self.step, self.config = step, config
         areas = torch.tensor(step.grid.areas).float()
         self.register_buffer("weights", areas / areas.mean(), persistent=False)
+        self.terms: Tensor | None = None
         self.means = {name: Mean() for name in ("train_loss", "validate_loss", "persistence_loss")}
         self.shift_axes = [step.grid.names.index(name) for name in config.shift]
 
@@ -83,7 +85,10 @@ class Objective(L.LightningModule):
         if unit is None:
             return ((found - target).square() * self.weights).mean()
         target = torch.where(unit > 0, target, torch.nan)
-        return present_error((found * unit).flatten(1, 2), (target * unit).flatten(1, 2), self.weights)
+        error, self.terms = present_error(
+            (found * unit).flatten(1, 2), (target * unit).flatten(1, 2), self.weights
+        )
+        return error
 
     def on_fit_start(self) -> None:
         """Refuse a mixed precision that cannot hold the distance bias."""
@@ -107,8 +112,23 @@ class Objective(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a rolled batch."""
         loss = self.minimised(batch, self.shifts())
-        self.means["train_loss"].add(loss, len(batch.time))
-        return loss
+        return self.shared("train_loss", loss, batch)
+
+    def shared(self, name: str, loss: Float[Tensor, ""], batch: Batch) -> Float[Tensor, ""]:
+        """R c_r / sum_r c_r times the loss, c_r the terms of its mean in process r of R; it enters the mean ``name``.
+
+        So the mean over processes, which is what becomes of their gradients, is that over all terms of the step's
+        batch, however they are shared out. Terms are windows, or what ``error`` counted where there are gaps.
+        """
+        if world() == 1:
+            self.means[name].add(loss, len(batch.time))
+            return loss
+        windows = loss.new_tensor(len(batch.time) * batch.counts, dtype=torch.float64)
+        terms = windows if self.terms is None else self.terms.double() * batch.counts
+        all_terms, all_windows = summed(torch.stack([terms, windows]))
+        part = loss * (terms / all_terms.clamp(min=1)).to(loss.dtype)
+        self.means[name].add(part, all_windows)
+        return part * world()
 
     def persistence_loss(self, batch: Batch) -> Float[Tensor, ""] | None:
         """The loss where the network says nothing, f = 0; None for an objective that does not forecast.
@@ -123,7 +143,7 @@ class Objective(L.LightningModule):
         losses = {"validate_loss": self.loss(batch, []), "persistence_loss": self.persistence_loss(batch)}
         for name, loss in losses.items():
             if loss is not None:
-                self.means[name].add(loss, len(batch.time))
+                self.shared(name, loss, batch)
 
     def on_validation_epoch_end(self) -> None:
         """The means over the epoch and over the validation windows, for callbacks and loggers."""
