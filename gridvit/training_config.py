@@ -73,6 +73,7 @@ class TrainingConfig:
         shift: periodic axes along which each batch is rolled by a random number of cells.
         seed: seed of weights, data order and shifts.
         workers: processes that prepare batches; none is right for data in memory.
+        checkpoint_minutes: between checkpoints within an epoch; 0 for one at the end of each epoch alone.
         accelerator: what to train on; "auto" takes a CUDA device where there is one.
         devices: processes on each node, one for each device.
         nodes: machines that train together.
@@ -90,6 +91,7 @@ class TrainingConfig:
     shift: tuple[str, ...] = ()
     seed: int = 0
     workers: int = 0
+    checkpoint_minutes: float | int = 10.0
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = 1
     nodes: int = 1
@@ -97,5 +99,6 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         require(self, 1, "epochs", "batch_size", "devices", "nodes")
         require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers")
+        require(self, 0, "checkpoint_minutes")
         if self.ema >= 1:
             raise InputError("training.ema below 1", str(self.ema), "take 0.999, or 0 for no average")

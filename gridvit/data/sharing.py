@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Int
 
@@ -33,3 +35,8 @@ def share(edges: Int[np.ndarray, " edges"], part: int, parts: int) -> Int[np.nda
     """The edges of the batches of one of ``parts``: a contiguous run, counts that differ by at most one."""
     batches = len(edges) - 1
     return edges[batches * part // parts : batches * (part + 1) // parts + 1]
+
+
+def turns(counts: Sequence[int]) -> list[int]:
+    """Whose batch comes when: workers take turns, and one that has none left is passed over."""
+    return [worker for turn in range(max(counts, default=0)) for worker, n in enumerate(counts) if turn < n]

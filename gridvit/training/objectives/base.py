@@ -17,6 +17,7 @@ from gridvit.data.samples import Batch
 from gridvit.nn import ViT
 from gridvit.nn.step import ModelStep
 from gridvit.training.losses import present_error
+from gridvit.training.means import Mean
 from gridvit.training.persistence import still
 from gridvit.training.schedule import decayed_groups, learning_rate_factor
 
@@ -43,6 +44,7 @@ class Objective(L.LightningModule):
         self.step, self.config = step, config
         areas = torch.tensor(step.grid.areas).float()
         self.register_buffer("weights", areas / areas.mean(), persistent=False)
+        self.training_mean, self.validation_mean, self.persistence_mean = Mean(), Mean(), Mean()
         self.shift_axes = [step.grid.names.index(name) for name in config.shift]
 
     @property
@@ -105,8 +107,12 @@ class Objective(L.LightningModule):
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a rolled batch."""
         loss = self.minimised(batch, self.shifts())
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.time))
+        self.training_mean.add(loss, len(batch.time))
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Its loss counts from here; not called where an epoch goes on in its middle."""
+        self.training_mean.reset()
 
     def persistence_loss(self, batch: Batch) -> Float[Tensor, ""] | None:
         """The loss where the network says nothing, f = 0; None for an objective that does not forecast.
@@ -118,10 +124,19 @@ class Objective(L.LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """The loss as it is, and that of persistence on the same windows."""
-        losses = {"validate_loss": self.loss(batch, []), "persistence_loss": self.persistence_loss(batch)}
-        for name, loss in losses.items():
-            if loss is not None:
-                self.log(name, loss, prog_bar=True, batch_size=len(batch.time), sync_dist=True)
+        self.validation_mean.add(self.loss(batch, []), len(batch.time))
+        persistence = self.persistence_loss(batch)
+        if persistence is not None:
+            self.persistence_mean.add(persistence, len(batch.time))
+
+    def on_validation_epoch_end(self) -> None:
+        """The means, for callbacks and loggers."""
+        self.log("train_loss", self.training_mean.value(), prog_bar=True)
+        self.log("validate_loss", self.validation_mean.value(), prog_bar=True)
+        if self.persistence_mean.count:
+            self.log("persistence_loss", self.persistence_mean.value())
+        self.validation_mean.reset()
+        self.persistence_mean.reset()
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay over the whole run."""

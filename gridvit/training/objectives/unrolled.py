@@ -64,6 +64,7 @@ class Unrolled(Objective):
 
     def on_train_epoch_start(self) -> None:
         """Say where rollouts grow."""
+        super().on_train_epoch_start()
         now, before = (self._length(self.current_epoch - n) for n in (0, 1))
         if self.current_epoch == 0 or now > before:
             log.info("epoch %d: rollouts of %d step%s", self.current_epoch + 1, now, "s" * (now > 1))
