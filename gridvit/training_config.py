@@ -70,6 +70,9 @@ class TrainingConfig:
             0 for the last weights themselves.
         precision: of matrix products and attention: "32", or "bf16" and "16" (mixed with 32) for devices that are
             faster so; see ``model.half``.
+        reach: what is added to the loss for each unit of D^2 / D_uniform^2, D the root mean square of the distance
+            over which heads attend: above 0 encourages near, below 0 far, such as -0.1 for a teleconnection; 0 for
+            nothing.
         shift: periodic axes along which each batch is rolled by a random number of cells.
         seed: seed of weights, data order and shifts.
         workers: processes that prepare batches; none is right for data in memory.
@@ -85,6 +88,7 @@ class TrainingConfig:
     clip: float = 1.0
     ema: float = 0.0
     precision: Literal["32", "bf16", "16"] = "32"
+    reach: float | int = 0.0
     shift: tuple[str, ...] = ()
     seed: int = 0
     workers: int = 0

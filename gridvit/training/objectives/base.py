@@ -15,7 +15,9 @@ from gridvit.config import RunConfig, TrainingConfig
 from gridvit.data.fields import Fields
 from gridvit.data.samples import Batch
 from gridvit.nn import ViT
+from gridvit.nn.reach import Reach
 from gridvit.nn.step import ModelStep
+from gridvit.rollout import Context
 from gridvit.training.losses import present_error
 from gridvit.training.schedule import decayed_groups, learning_rate_factor
 
@@ -42,6 +44,7 @@ class Objective(L.LightningModule):
         self.step, self.config = step, config
         areas = torch.tensor(step.grid.areas).float()
         self.register_buffer("weights", areas / areas.mean(), persistent=False)
+        self.reach = Reach(step.attending) if config.reach else None
         self.shift_axes = [step.grid.names.index(name) for name in config.shift]
 
     @property
@@ -65,6 +68,11 @@ class Objective(L.LightningModule):
     def minimised(self, batch: Batch, shifts: list[int]) -> Float[Tensor, ""]:
         """What is minimised at this point of the training: ``loss``, unless there is a curriculum."""
         return self.loss(batch, shifts)
+
+    def outputs(self, inputs: Float[Tensor, "batch input *space"], context: Context) -> Tensor:
+        """f(x) of the network, which in training is looked at where ``training.reach`` is not 0."""
+        look = self.reach.see if self.reach is not None and torch.is_grad_enabled() else None
+        return self.step.outputs(inputs, condition=self.step.condition(context), look=look)
 
     def error(
         self,
@@ -102,10 +110,10 @@ class Objective(L.LightningModule):
         return torch.roll(fields, shifts, [axis - self.step.grid.ndim for axis in self.shift_axes])
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The loss of a rolled batch."""
+        """The loss of a rolled batch, and how far attention looks, which is not part of what is logged."""
         loss = self.minimised(batch, self.shifts())
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.time))
-        return loss
+        return loss if self.reach is None else loss + self.config.reach * self.reach.taken()
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """The loss as it is."""
