@@ -77,6 +77,8 @@ class TrainingConfig:
         seed: seed of weights, data order and shifts.
         workers: processes that prepare batches; none is right for data in memory.
         accelerator: what to train on; "auto" takes a CUDA device where there is one.
+        devices: processes on each node, one for each device.
+        nodes: machines that train together.
     """
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -93,9 +95,11 @@ class TrainingConfig:
     seed: int = 0
     workers: int = 0
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = 1
+    nodes: int = 1
 
     def __post_init__(self) -> None:
-        require(self, 1, "epochs", "batch_size")
+        require(self, 1, "epochs", "batch_size", "devices", "nodes")
         require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers")
         if self.ema >= 1:
             raise InputError("training.ema below 1", str(self.ema), "take 0.999, or 0 for no average")

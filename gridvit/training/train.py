@@ -13,7 +13,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 
 from gridvit.data.rounds import GIB
 from gridvit.errors import InputError
@@ -22,9 +22,11 @@ from gridvit.nn.own import Own
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import BEST, LAST, Checkpoints
 from gridvit.training.datamodule import Unchanged, WindowsModule
+from gridvit.training.environment import plugins
 from gridvit.training.metrics import MetricsFile
 from gridvit.training.objectives import Objective, objective_of
 from gridvit.training.plan import Plan
+from gridvit.training.telling import Bar, EpochLine
 
 log = logging.getLogger("gridvit")
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -75,8 +77,7 @@ def _run(objective: Objective, data: WindowsModule, plan: Plan, folder: Path) ->
     if options.ema:
         callbacks.append(EMAWeightAveraging(use_buffers=False, decay=options.ema))
     interactive = sys.stderr.isatty()
-    if interactive:
-        callbacks.append(RichProgressBar())
+    callbacks.append(Bar() if interactive else EpochLine())
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     last = folder / "checkpoints" / LAST
     with quiet():
@@ -87,6 +88,7 @@ def _run(objective: Objective, data: WindowsModule, plan: Plan, folder: Path) ->
             max_epochs=options.epochs,
             gradient_clip_val=options.clip,
             callbacks=callbacks,
+            plugins=plugins(options.devices),
             logger=False,
             enable_checkpointing=True,
             enable_progress_bar=interactive,
