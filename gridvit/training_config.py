@@ -62,9 +62,14 @@ class TrainingConfig:
         objective: what is minimised.
         epochs: passes over the training windows.
         batch_size: windows in a step of the optimiser.
-        learning_rate: peak of a schedule with linear warm-up and cosine decay.
+        learning_rate: peak of the schedule; 0 for one that is good for the width, 1e-3 up to 128 and less beyond.
         weight_decay: decoupled decay of the weight matrices (AdamW).
         warmup_steps: steps of linear warm-up.
+        schedule: of the learning rate after it: "cosine" down to 0 at the end, "constant", or "trapezoid", constant and
+            then in a line down to 0, which can be cut short or gone on with.
+        cooldown: part of all steps over which a "trapezoid" falls.
+        weights: of variables in the loss, by name or by a pattern with *, e.g. {"*_850": 0.85, tp: 2}; those of all
+            patterns that match multiply, and the mean of all variables is made 1.
         clip: largest norm of the gradient.
         ema: what is left per step of older weights in the moving average that is validated and kept, such as 0.999;
             0 for the last weights themselves.
@@ -84,9 +89,12 @@ class TrainingConfig:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     epochs: int = 30
     batch_size: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 0.0
     weight_decay: float = 0.05
     warmup_steps: int = 50
+    schedule: Literal["cosine", "constant", "trapezoid"] = "cosine"
+    cooldown: float | int = 0.2
+    weights: dict[str, float | int] = field(default_factory=dict)
     clip: float = 1.0
     ema: float = 0.0
     precision: Literal["32", "bf16", "16"] = "32"
@@ -101,5 +109,13 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         require(self, 1, "epochs", "batch_size", "devices", "nodes")
         require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers")
+        if any(weight < 0 for weight in self.weights.values()):
+            raise InputError("training.weights of at least 0", str(self.weights), "correct them")
+        if not 0 < self.cooldown <= 1 or (self.cooldown != 0.2 and self.schedule != "trapezoid"):
+            raise InputError(
+                "training.cooldown above 0 and at most 1, of a training.schedule trapezoid",
+                f"{self.cooldown} of {self.schedule}",
+                "correct it",
+            )
         if self.ema >= 1:
             raise InputError("training.ema below 1", str(self.ema), "take 0.999, or 0 for no average")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -18,9 +19,9 @@ from gridvit.nn import ViT
 from gridvit.nn.reach import Reach
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
-from gridvit.training.losses import present_error
+from gridvit.training.losses import present_error, variable_weights
 from gridvit.training.persistence import still
-from gridvit.training.schedule import decayed_groups, learning_rate_factor
+from gridvit.training.schedule import decayed_groups, good_learning_rate, schedule_of
 
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Lightning's names of mixed precision."""
@@ -39,12 +40,15 @@ class Objective(L.LightningModule):
     """
 
     weights: Tensor
+    importance: Tensor | None
 
     def __init__(self, step: ModelStep, config: TrainingConfig) -> None:
         super().__init__()
         self.step, self.config = step, config
         areas = torch.tensor(step.grid.areas).float()
         self.register_buffer("weights", areas / areas.mean(), persistent=False)
+        own = variable_weights(config.weights, step.channels.targets) if config.weights else None
+        self.register_buffer("importance", None if own is None else torch.tensor(own), persistent=False)
         self.reach = Reach(step.attending) if config.reach else None
         self.shift_axes = [step.grid.names.index(name) for name in config.shift]
 
@@ -81,15 +85,18 @@ class Objective(L.LightningModule):
         target: Float[Tensor, "batch lead target *space"],
         unit: Float[Tensor, "batch lead target *space"] | None = None,
     ) -> Float[Tensor, ""]:
-        """mean of w |found - target|^2, w the areas of the cells over their mean.
+        """mean of w |found - target|^2, w the areas of the cells over their mean, times ``training.weights``.
 
         With ``unit`` errors count by it, and only cells enter where it is not zero and the target has a value, as
         the mean over their area in each state; see ``present_error``.
         """
+        own = self.importance
         if unit is None:
-            return ((found - target).square() * self.weights).mean()
+            square = (found - target).square() * self.weights
+            return (square if own is None else square * own.view(-1, *[1] * self.weights.ndim)).mean()
         target = torch.where(unit > 0, target, torch.nan)
-        return present_error((found * unit).flatten(1, 2), (target * unit).flatten(1, 2), self.weights)
+        own = None if own is None else own.repeat(found.shape[1])
+        return present_error((found * unit).flatten(1, 2), (target * unit).flatten(1, 2), self.weights, own)
 
     def on_fit_start(self) -> None:
         """Refuse a mixed precision that cannot hold the distance bias."""
@@ -132,13 +139,12 @@ class Objective(L.LightningModule):
                 self.log(name, loss, prog_bar=True, batch_size=len(batch.time), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine decay over the whole run."""
+        """AdamW with the learning rate that ``schedule`` says over the whole run."""
         config = self.config
+        peak = config.learning_rate or good_learning_rate(self.step.network.config.width)
         optimizer = torch.optim.AdamW(
-            decayed_groups(self.step, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.95)
+            decayed_groups(self.step, config.weight_decay), lr=peak, betas=(0.9, 0.95)
         )
         total = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, config.warmup_steps, total)
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(schedule_of(config), total=total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
