@@ -14,8 +14,8 @@ class ObjectiveConfig:
     """What is minimised.
 
     Args:
-        kind: "next-step": the error of the increment to the next state, or to each of ``data.leads``; "unrolled": the
-            mean error of a rollout.
+        kind: "next-step": the error of the increment to the next state, or to each of ``data.leads`` (by one network
+            that is told which, if ``model.leads`` says so); "unrolled": the mean error of a rollout.
         steps: of the model in the rollouts of "unrolled", at the end of the training and wherever it is validated.
         gradient: "through" all steps of a rollout, or of each step's error through the "last" alone, the state before
             it held fixed (pushforward).

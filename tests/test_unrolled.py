@@ -246,6 +246,7 @@ def test_windows_hold_the_whole_rollout(fields: Fields) -> None:
     made = plan(CONFIG, fields)
     windows = Windows(fields, Unrolled(made.model, CONFIG.training).offsets)
     assert (len(windows), windows[0].frames.shape) == (8 * 4, (1, 4, 1, 16))
+    assert [kind(made.model, CONFIG.training).passes for kind in (NextStep, Unrolled)] == [1, 3]
 
 
 def test_a_rollout_longer_than_the_trajectories_is_refused(fields: Fields) -> None:
