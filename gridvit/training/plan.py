@@ -24,6 +24,7 @@ from gridvit.grid import Grid
 from gridvit.nn.features import TIMED
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
+from gridvit.training.losses import variable_weights
 from gridvit.training.objectives import OBJECTIVES
 
 
@@ -57,6 +58,11 @@ def plan(
     longest = max(found.leads[-1], config.evaluation.leads * found.pace)
     parts = partition(config.data.split, fields, found.history - 1 + longest)
     OBJECTIVES[config.training.objective.kind].refuse(config, found, parts)
+    variable_weights(config.training.weights, found.targets)
+    if config.training.reach and config.model.kind == "own":
+        raise InputError(
+            "a network with attention for training.reach", "one of your own", "set training.reach to 0"
+        )
     refuse_bounded_shift(config.training.shift, fields)
     refuse_undated(config.model.features, fields)
     L.seed_everything(config.training.seed, workers=True, verbose=False)

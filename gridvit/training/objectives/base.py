@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -15,11 +16,13 @@ from gridvit.config import RunConfig, TrainingConfig
 from gridvit.data.fields import Fields
 from gridvit.data.samples import Batch
 from gridvit.nn import ViT
+from gridvit.nn.reach import Reach
 from gridvit.nn.step import ModelStep
-from gridvit.training.losses import present_error
+from gridvit.rollout import Context
+from gridvit.training.losses import present_error, variable_weights
 from gridvit.training.means import Mean
 from gridvit.training.persistence import still
-from gridvit.training.schedule import decayed_groups, learning_rate_factor
+from gridvit.training.schedule import decayed_groups, good_learning_rate, schedule_of
 
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Lightning's names of mixed precision."""
@@ -38,6 +41,7 @@ class Objective(L.LightningModule):
     """
 
     weights: Tensor
+    importance: Tensor | None
 
     def __init__(self, step: ModelStep, config: TrainingConfig) -> None:
         super().__init__()
@@ -45,6 +49,9 @@ class Objective(L.LightningModule):
         areas = torch.tensor(step.grid.areas).float()
         self.register_buffer("weights", areas / areas.mean(), persistent=False)
         self.training_mean, self.validation_mean, self.persistence_mean = Mean(), Mean(), Mean()
+        own = variable_weights(config.weights, step.channels.targets) if config.weights else None
+        self.register_buffer("importance", None if own is None else torch.tensor(own), persistent=False)
+        self.reach = Reach(step.attending) if config.reach else None
         self.shift_axes = [step.grid.names.index(name) for name in config.shift]
 
     @property
@@ -69,21 +76,29 @@ class Objective(L.LightningModule):
         """What is minimised at this point of the training: ``loss``, unless there is a curriculum."""
         return self.loss(batch, shifts)
 
+    def outputs(self, inputs: Float[Tensor, "batch input *space"], context: Context) -> Tensor:
+        """f(x) of the network, which in training is looked at where ``training.reach`` is not 0."""
+        look = self.reach.see if self.reach is not None and torch.is_grad_enabled() else None
+        return self.step.outputs(inputs, condition=self.step.condition(context), look=look)
+
     def error(
         self,
         found: Float[Tensor, "batch lead target *space"],
         target: Float[Tensor, "batch lead target *space"],
         unit: Float[Tensor, "batch lead target *space"] | None = None,
     ) -> Float[Tensor, ""]:
-        """mean of w |found - target|^2, w the areas of the cells over their mean.
+        """mean of w |found - target|^2, w the areas of the cells over their mean, times ``training.weights``.
 
         With ``unit`` errors count by it, and only cells enter where it is not zero and the target has a value, as
         the mean over their area in each state; see ``present_error``.
         """
+        own = self.importance
         if unit is None:
-            return ((found - target).square() * self.weights).mean()
+            square = (found - target).square() * self.weights
+            return (square if own is None else square * own.view(-1, *[1] * self.weights.ndim)).mean()
         target = torch.where(unit > 0, target, torch.nan)
-        return present_error((found * unit).flatten(1, 2), (target * unit).flatten(1, 2), self.weights)
+        own = None if own is None else own.repeat(found.shape[1])
+        return present_error((found * unit).flatten(1, 2), (target * unit).flatten(1, 2), self.weights, own)
 
     def on_fit_start(self) -> None:
         """Refuse a mixed precision that cannot hold the distance bias."""
@@ -105,10 +120,10 @@ class Objective(L.LightningModule):
         return torch.roll(fields, shifts, [axis - self.step.grid.ndim for axis in self.shift_axes])
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The loss of a rolled batch."""
+        """The loss of a rolled batch, and how far attention looks, which is not part of what is logged."""
         loss = self.minimised(batch, self.shifts())
         self.training_mean.add(loss, len(batch.time))
-        return loss
+        return loss if self.reach is None else loss + self.config.reach * self.reach.taken()
 
     def on_train_epoch_start(self) -> None:
         """Its loss counts from here; not called where an epoch goes on in its middle."""
@@ -139,13 +154,12 @@ class Objective(L.LightningModule):
         self.persistence_mean.reset()
 
     def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine decay over the whole run."""
+        """AdamW with the learning rate that ``schedule`` says over the whole run."""
         config = self.config
+        peak = config.learning_rate or good_learning_rate(self.step.network.config.width)
         optimizer = torch.optim.AdamW(
-            decayed_groups(self.step, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.95)
+            decayed_groups(self.step, config.weight_decay), lr=peak, betas=(0.9, 0.95)
         )
         total = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, config.warmup_steps, total)
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(schedule_of(config), total=total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
