@@ -187,3 +187,60 @@ def test_jobs_of_dask_take_the_statistics(slurm: Cluster, monkeypatch: pytest.Mo
     np.testing.assert_allclose(found.mean, [values.mean()], rtol=1e-9)
     np.testing.assert_allclose(found.std, [values.std()], rtol=1e-9)
     assert len(slurm("squeue", "--noheader", "--states=all", "--name=dask-worker").splitlines()) == 4
+
+
+# --- training ---
+
+CONFIG = """\
+data: {path: u.nc, split: {along: sample, train: [0, 7], validate: [7, 9], test: [9, 11]}}
+model: {patch: [3], width: 24, depth: 1, heads: 1}
+training: {epochs: 2, batch_size: 5, accelerator: cpu, warmup_steps: 3}
+evaluation: {leads: 1}
+"""
+
+
+@pytest.fixture
+def config(slurm: Cluster) -> None:
+    """Waves that move by a cell in a step, and the configuration of a run that learns it."""
+    waves = np.random.default_rng(7).normal(size=(11, 1, 15))
+    values = np.concatenate([np.roll(waves, step, axis=2) for step in range(6)], axis=1).astype("f4")
+    ds = xr.Dataset({"u": (("sample", "time", "x"), values)}, {"time": np.arange(6.0), "x": np.arange(15.0)})
+    ds.to_netcdf("u.nc")
+    Path("config.yaml").write_text(CONFIG)
+
+
+UNKNOWN = """\
+gridvit: expected an address of the first node that the others can find, got 'node1': export MASTER_ADDR in the template, \
+e.g. MASTER_ADDR=$(hostname -f)
+"""
+
+
+@pytest.mark.usefixtures("config")
+def test_a_sweep_is_an_array_of_which_each_element_ends_for_itself(
+    slurm: Cluster, submitted: Submit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("sizes.txt").write_text("--training.seed 3\n--data.path none.nc\n# the patch\n--model.patch [5]\n")
+    sweep = ("sweep", "config.yaml", "sizes.txt", "--template", "site.txt")
+    (job,) = submitted(*sweep)
+    assert sorted(slurm.wait(job)) == ["COMPLETED", "COMPLETED", "FAILED"]
+    assert main([*sweep, "--gather"]) == 1
+    out, err = capsys.readouterr()
+    states = {line.split()[0]: line.split()[1:3] for line in out.splitlines()}
+    assert states["seed=3"] == states["patch=5"] == ["finished", "2"]
+    assert states["path=none.nc"] == ["failed", "0"]
+    assert err == "gridvit: line 2 (path=none.nc) failed, see runs/sizes/path=none.nc.log\n"
+    assert f"got {Path('none.nc').resolve()}" in Path("runs/sizes/path=none.nc.log").read_text()
+    (again,) = submitted(*sweep)
+    assert len(slurm.states(again)) == 1  # what is left
+    slurm("scancel", "--signal=KILL", "--full", again)
+    slurm.wait(again)
+
+
+@pytest.mark.usefixtures("config")
+def test_training_does_not_start_where_the_processes_cannot_find_each_other(
+    slurm: Cluster, submitted: Submit
+) -> None:
+    (job,) = submitted("submit", "config.yaml", "--name", "alone", "--nodes", "2")  # whose names nobody knows
+    assert slurm.wait(job) == ["FAILED"]
+    assert UNKNOWN in Path("runs/alone.log").read_text()
+    assert not Path("runs/alone").exists()
