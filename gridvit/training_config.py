@@ -19,7 +19,7 @@ class ObjectiveConfig:
         steps: of the model in the rollouts of "unrolled", at the end of the training and wherever it is validated.
         gradient: "through" all steps of a rollout, or of each step's error through the "last" alone, the state before
             it held fixed (pushforward).
-        grow: part of the epochs over which rollouts grow, from one step, to ``steps``; 0 for all of them at once.
+        grow: part of the epochs in which rollouts grow, from one step to ``steps``; 0 for all of them at once.
     """
 
     kind: Literal["next-step", "unrolled"] = "next-step"
@@ -33,8 +33,8 @@ class ObjectiveConfig:
         refuse_unused(self)
         require(self, 1, "steps")
         require(self, 0, "grow")
-        if self.grow > 1:
-            raise InputError(f"{self.PATH}.grow of at most 1", str(self.grow), "correct it")
+        if self.grow >= 1:
+            raise InputError(f"{self.PATH}.grow below 1", str(self.grow), "leave epochs for the whole length")
 
 
 USED = {"next-step": (), "unrolled": ("steps", "gradient", "grow")}

@@ -28,6 +28,7 @@ from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.nn.own import Network
 from gridvit.report import build
 from gridvit.run.folder import STATISTICS, RunFolder, load_fields
+from gridvit.run.record import recorded, session
 from gridvit.training.metrics import read_metrics
 from gridvit.training.plan import plan
 from gridvit.training.train import fit
@@ -82,9 +83,10 @@ def train(
     folder.refuse(config, overwrite)
     known = None if overwrite else Measured.load(folder / STATISTICS)
     planned = plan(config, load_fields(config, data), known, model)
-    folder.claim(config, overwrite)
+    resumed = folder.claim(config, overwrite)
     planned.measured.save(folder / STATISTICS)
-    checkpoint.save(folder / MODEL_FILE, fit(planned, folder.path), planned.description)
+    with recorded(folder.path, session(config, planned.measured, resumed)):
+        checkpoint.save(folder / MODEL_FILE, fit(planned, folder.path), planned.description)
     return folder.path
 
 

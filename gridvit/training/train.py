@@ -13,7 +13,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 
 from gridvit.data.rounds import GIB
 from gridvit.errors import InputError
@@ -26,6 +26,7 @@ from gridvit.training.environment import plugins
 from gridvit.training.metrics import MetricsFile
 from gridvit.training.objectives import Objective, objective_of
 from gridvit.training.plan import Plan
+from gridvit.training.telling import Bar, EpochLine
 
 log = logging.getLogger("gridvit")
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
@@ -76,8 +77,7 @@ def _run(objective: Objective, data: WindowsModule, plan: Plan, folder: Path) ->
     if options.ema:
         callbacks.append(EMAWeightAveraging(use_buffers=False, decay=options.ema))
     interactive = sys.stderr.isatty()
-    if interactive:
-        callbacks.append(RichProgressBar())
+    callbacks.append(Bar() if interactive else EpochLine())
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     last = folder / "checkpoints" / LAST
     with quiet():

@@ -17,6 +17,7 @@ from gridvit.data.samples import Batch
 from gridvit.nn import ViT
 from gridvit.nn.step import ModelStep
 from gridvit.training.losses import present_error
+from gridvit.training.persistence import still
 from gridvit.training.schedule import decayed_groups, learning_rate_factor
 
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -107,10 +108,20 @@ class Objective(L.LightningModule):
         self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.time))
         return loss
 
+    def persistence_loss(self, batch: Batch) -> Float[Tensor, ""] | None:
+        """The loss where the network says nothing, f = 0; None for an objective that does not forecast.
+
+        Prognostic variables then stay as they are, and diagnostic ones have their mean.
+        """
+        with still(self.step):
+            return self.loss(batch, [])
+
     def validation_step(self, batch: Batch, index: int) -> None:
-        """The loss as it is."""
-        loss = self.loss(batch, [])
-        self.log("validate_loss", loss, prog_bar=True, batch_size=len(batch.time), sync_dist=True)
+        """The loss as it is, and that of persistence on the same windows."""
+        losses = {"validate_loss": self.loss(batch, []), "persistence_loss": self.persistence_loss(batch)}
+        for name, loss in losses.items():
+            if loss is not None:
+                self.log(name, loss, prog_bar=True, batch_size=len(batch.time), sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine decay over the whole run."""

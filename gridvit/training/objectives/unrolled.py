@@ -66,7 +66,7 @@ class Unrolled(Objective):
         """Say where rollouts grow."""
         now, before = (self._length(self.current_epoch - n) for n in (0, 1))
         if self.current_epoch == 0 or now > before:
-            log.info("epoch %d: rollouts of %d steps", self.current_epoch + 1, now)
+            log.info("epoch %d: rollouts of %d step%s", self.current_epoch + 1, now, "s" * (now > 1))
 
     def _length(self, epoch: int) -> int:
         """n of an epoch."""
@@ -107,7 +107,7 @@ class Unrolled(Objective):
 
 
 def rollout_steps(epoch: int, epochs: int, steps: int, grow: float | int) -> int:
-    """n = 1 + floor((steps - 1) epoch / (grow epochs)), at most ``steps``: each length lasts as many epochs.
+    """n = 1 + floor((steps - 1) epoch / (grow epochs)), at most ``steps``.
 
     A function of the epoch alone, so that a resumed training goes on with the right one.
     """
