@@ -209,10 +209,10 @@ def config(slurm: Cluster) -> None:
     Path("config.yaml").write_text(CONFIG)
 
 
-UNKNOWN = """\
-gridvit: expected an address of the first node that the others can find, got 'node1': export MASTER_ADDR in the template, \
-e.g. MASTER_ADDR=$(hostname -f)
-"""
+UNKNOWN = (
+    "gridvit: expected an address of the first node that the others can find, got 'node1': "
+    "export MASTER_ADDR in the template, e.g. MASTER_ADDR=$(hostname -f)\n"
+)
 
 
 @pytest.mark.usefixtures("config")
