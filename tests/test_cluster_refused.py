@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+import gridvit
 from gridvit.cli import main
 from gridvit.cluster import Template, choose, refuse_wrong_world
 from gridvit.cluster.preflight import first_node
+from gridvit.config import RunConfig
 from gridvit.errors import InputError
 
 
@@ -185,3 +187,11 @@ def test_worlds_that_are_refused(nodes: int, devices: int, changed: dict[str, st
 def test_the_first_node_of_a_list(listed: str, first: str) -> None:
     assert first_node({"SLURM_STEP_NODELIST": listed}) == first
     assert first_node({"SLURM_STEP_NODELIST": listed, "MASTER_ADDR": "m"}) == "m"
+
+
+def test_training_refuses_before_it_writes_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "a")
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(InputError, match="expected 1 x 1 processes, .*, got 3: start as many"):
+        gridvit.train(RunConfig())
+    assert list(Path().iterdir()) == []

@@ -166,6 +166,29 @@ def test_a_folder_with_a_blank_in_its_name(
     assert Path("runs/a b.log").read_text() == f"{Path.cwd()}\n"
 
 
+UNKNOWN = (
+    "expected an address of the first node that the others can find, got 'node1': "
+    "export MASTER_ADDR in the template, e.g. MASTER_ADDR=$(hostname -f)"
+)
+
+
+def test_what_training_checks_before_it_starts(slurm: Cluster, submitted: Submit) -> None:
+    """Two nodes whose names nobody knows; with an address, two processes; without srun, one."""
+    check = "from gridvit.cluster import refuse_wrong_world; refuse_wrong_world(2, 1)"
+    Path("alone.txt").write_text('srun() { "$@"; }\nsrun {command}\n')
+    command = ("--nodes", "2", "--", sys.executable, "-c", check)
+    jobs = [
+        *submitted("submit", "--name", "unknown", *command),
+        *submitted("submit", "--name", "known", "--template", "site.txt", *command),
+        *submitted("submit", "--name", "alone", "--template", "alone.txt", *command),
+    ]
+    assert [slurm.wait(job) for job in jobs] == [["FAILED"], ["COMPLETED"], ["FAILED"]]
+    assert UNKNOWN in Path("runs/unknown.log").read_text()
+    assert (
+        f"expected srun to start 2 x 1 processes, got a process of job {jobs[2]} without it: write srun before it"
+    ) in Path("runs/alone.log").read_text()
+
+
 # --- statistics ---
 
 
@@ -209,12 +232,6 @@ def config(slurm: Cluster) -> None:
     Path("config.yaml").write_text(CONFIG)
 
 
-UNKNOWN = (
-    "gridvit: expected an address of the first node that the others can find, got 'node1': "
-    "export MASTER_ADDR in the template, e.g. MASTER_ADDR=$(hostname -f)\n"
-)
-
-
 @pytest.mark.usefixtures("config")
 def test_a_sweep_is_an_array_of_which_each_element_ends_for_itself(
     slurm: Cluster, submitted: Submit, capsys: pytest.CaptureFixture[str]
@@ -234,13 +251,3 @@ def test_a_sweep_is_an_array_of_which_each_element_ends_for_itself(
     assert len(slurm.states(again)) == 1  # what is left
     slurm("scancel", "--signal=KILL", "--full", again)
     slurm.wait(again)
-
-
-@pytest.mark.usefixtures("config")
-def test_training_does_not_start_where_the_processes_cannot_find_each_other(
-    slurm: Cluster, submitted: Submit
-) -> None:
-    (job,) = submitted("submit", "config.yaml", "--name", "alone", "--nodes", "2")  # whose names nobody knows
-    assert slurm.wait(job) == ["FAILED"]
-    assert UNKNOWN in Path("runs/alone.log").read_text()
-    assert not Path("runs/alone").exists()
