@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from gridvit.errors import InputError
 from gridvit.model_config import ModelConfig, require
+from gridvit.training_config import TrainingConfig
 
 Bounds = tuple[int | float | str, int | float | str]
 
@@ -130,48 +131,6 @@ class DataConfig:
         require(self, 0, "boundary")
         if not self.leads:
             raise InputError("at least one of data.leads", "none", "leave them out for a lead of one step")
-
-
-# width, depth, heads; all but the first are those of Touvron et al. (2021), arXiv:2012.12877
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How the next-step update is learned.
-
-    Args:
-        epochs: passes over the training windows.
-        batch_size: windows in a step of the optimiser.
-        learning_rate: peak of a schedule with linear warm-up and cosine decay.
-        weight_decay: decoupled decay of the weight matrices (AdamW).
-        warmup_steps: steps of linear warm-up.
-        clip: largest norm of the gradient.
-        ema: what is left per step of older weights in the moving average that is validated and kept, such as 0.999;
-            0 for the last weights themselves.
-        precision: of matrix products and attention: "32", or "bf16" and "16" (mixed with 32) for devices that are
-            faster so; see ``model.half``.
-        shift: periodic axes along which each batch is rolled by a random number of cells.
-        seed: seed of weights, data order and shifts.
-        workers: processes that prepare batches; none is right for data in memory.
-        accelerator: what to train on; "auto" takes a CUDA device where there is one.
-    """
-
-    epochs: int = 30
-    batch_size: int = 8
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    warmup_steps: int = 50
-    clip: float = 1.0
-    ema: float = 0.0
-    precision: Literal["32", "bf16", "16"] = "32"
-    shift: tuple[str, ...] = ()
-    seed: int = 0
-    workers: int = 0
-    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-
-    def __post_init__(self) -> None:
-        require(self, 1, "epochs", "batch_size")
-        require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers")
-        if self.ema >= 1:
-            raise InputError("training.ema below 1", str(self.ema), "take 0.999, or 0 for no average")
 
 
 @dataclass(frozen=True)

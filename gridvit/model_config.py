@@ -9,11 +9,11 @@ from gridvit.errors import InputError
 
 
 def require(config: Any, least: int, *names: str) -> None:
-    """Refuse fields below ``least``."""
+    """Refuse fields below ``least``; a config within another says where by ``PATH``."""
     for name in names:
         value = getattr(config, name)
         if any(v < least for v in (value if isinstance(value, tuple) else (value,))):
-            kind = type(config).__name__.removesuffix("Config").lower()
+            kind = getattr(config, "PATH", type(config).__name__.removesuffix("Config").lower())
             raise InputError(f"{kind}.{name} of at least {least}", str(value), "correct it")
 
 

@@ -17,7 +17,7 @@ from gridvit.grid import Grid
 from gridvit.nn import ModelStep
 from gridvit.nn.position import rim
 from gridvit.rollout import Context, check_state, rollout
-from gridvit.training.objective import NextStep
+from gridvit.training.objectives import NextStep
 
 GRID = Grid.regular((4, 6), periodic=(False, True))
 CONFIG = ModelConfig(patch=(2, 2), width=24, depth=1, heads=2)

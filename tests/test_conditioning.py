@@ -26,7 +26,8 @@ from gridvit.nn.looking import attention_statistics
 from gridvit.rollout import Context, rollout
 from gridvit.run.cases import Cases
 from gridvit.run.evaluate import solved
-from gridvit.training.train import fit, plan
+from gridvit.training.plan import plan
+from gridvit.training.train import fit
 
 DRAWN = SimulateConfig(
     equation="advection-diffusion",

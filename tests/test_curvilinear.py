@@ -23,7 +23,7 @@ from gridvit.data.sources import standardise
 from gridvit.errors import InputError
 from gridvit.grid import EARTH_RADIUS, Grid
 from gridvit.run.check import check
-from gridvit.training.train import plan
+from gridvit.training.plan import plan
 
 
 def nemo(n: int = 5, m: int = 7) -> xr.Dataset:

@@ -29,7 +29,8 @@ from gridvit.nn.tokens import Patches
 from gridvit.run.analyse import analyse
 from gridvit.run.evaluate import evaluate
 from gridvit.run.verbs import report, train
-from gridvit.training.objective import NextStep, present_error
+from gridvit.training.losses import present_error
+from gridvit.training.objectives import NextStep
 
 LAND = np.zeros((7, 10), bool)
 LAND[:3, :5] = LAND[4, 7] = True  # a whole patch of 3 x 5, and one cell

@@ -23,7 +23,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ModelStep, ViT
 from gridvit.nn.moving import interpolated
-from gridvit.training.objective import NextStep
+from gridvit.training.objectives import NextStep
 
 SMALL = ModelConfig(patch=(1, 1), width=96, depth=2, heads=4)
 TORUS, FINER = Grid.regular((6, 10), (3.0, 5.0)), Grid.regular((12, 20), (3.0, 5.0))

@@ -18,7 +18,7 @@ from gridvit.nn.attention import Attention, attention_weights, folded_attention
 from gridvit.nn.bias import make_bias
 from gridvit.nn.bias.precision import check_precision, logit_error, split
 from gridvit.nn.window import Window
-from gridvit.training.objective import NextStep
+from gridvit.training.objectives import NextStep
 
 
 def test_split_keeps_a_bf16_logit_right() -> None:

@@ -21,7 +21,7 @@ from gridvit.data.normalise import compute
 from gridvit.grid import Grid
 from gridvit.nn import ModelStep, ViT
 from gridvit.nn.inputs import Inputs
-from gridvit.training.objective import decayed_groups
+from gridvit.training.schedule import decayed_groups
 
 SMALL = ModelConfig(patch=(2, 2), width=32, depth=1, heads=2, channels=6)
 CONVS = {

@@ -15,7 +15,7 @@ from gridvit.data.samples import Batch
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ModelStep
-from gridvit.training.objective import NextStep
+from gridvit.training.objectives import NextStep
 
 
 def leading(config: ModelConfig, leads: tuple[int, ...] = (1, 2, 4)) -> ModelStep:

@@ -19,8 +19,10 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ModelStep, ViT
 from gridvit.training.metrics import COLUMNS, read_metrics
-from gridvit.training.objective import NextStep, decayed_groups, learning_rate_factor
-from gridvit.training.train import fit, plan
+from gridvit.training.objectives import NextStep
+from gridvit.training.plan import plan
+from gridvit.training.schedule import decayed_groups, learning_rate_factor
+from gridvit.training.train import fit
 
 CONFIG = RunConfig(
     data=DataConfig(split=Split(train=(0, 5), validate=(5, 7), test=(7, 8))),

@@ -284,6 +284,16 @@ class ModelStep(nn.Module):
     ) -> Float[Tensor, "batch lead target *space"]:
         """u and y at every lead, or some of them, each straight from the state."""
         f = self.outputs(self.inputs(state, context), attention, self.condition(context), leads)
+        return self.applied(f, state, context, leads)
+
+    def applied(
+        self,
+        f: Float[Tensor, "batch lead target *space"],
+        state: Float[Tensor, "batch variable *space"],
+        context: Context | None = None,
+        leads: slice = slice(None),
+    ) -> Float[Tensor, "batch lead target *space"]:
+        """u and y of outputs f at these leads: no value outside the domain, the boundary as it is given."""
         after = self.base(state)[:, None] + self.scale[leads] * f
         if self.complete:
             return after
@@ -293,6 +303,14 @@ class ModelStep(nn.Module):
         known = self._both_ends(context)[:, 1, len(self.forcings) :].to(after)
         return with_rim(after, known, self.given.to(after.device))
 
+    def following(
+        self, state: Float[Tensor, "batch variable *space"], after: Float[Tensor, "batch target *space"]
+    ) -> Float[Tensor, "batch variable *space"]:
+        """The state of which u and y are ``after``: earlier frames move up by one."""
+        if len(self.channels.targets) == len(self.variables):
+            return after
+        return torch.cat([after, carried(state, self.channels)], 1)
+
     def forward(
         self,
         state: Float[Tensor, "batch variable *space"],
@@ -300,10 +318,7 @@ class ModelStep(nn.Module):
         attention: Replace | None = None,
     ) -> Float[Tensor, "batch variable *space"]:
         """One step of a physical state; ``attention`` sees and may replace the weights of every layer."""
-        after = self.predict(state, context, attention, slice(1))[:, 0]
-        if len(self.channels.targets) == len(self.variables):
-            return after
-        return torch.cat([after, carried(state, self.channels)], 1)
+        return self.following(state, self.predict(state, context, attention, slice(1))[:, 0])
 
     @torch.no_grad()
     def token_share(

@@ -122,21 +122,21 @@ def estimate(config: RunConfig, fields: Fields) -> dict[str, Any]:
     import torch
 
     from gridvit.data.samples import Windows
-    from gridvit.training.objective import NextStep
-    from gridvit.training.train import plan
+    from gridvit.training.objectives import objective_of
+    from gridvit.training.plan import plan
 
     state = torch.get_rng_state()
     planned = plan(config, fields)
-    windows = Windows(planned.parts["train"], planned.description.channels.offsets)
+    objective = objective_of(planned.model, config.training)
+    windows = Windows(planned.parts["train"], objective.offsets)
     size = min(config.training.batch_size, len(windows))
-    objective = NextStep(planned.model, config.training)
     batch = windows.__getitems__(range(size))
     seconds = _timed(lambda: objective.loss(batch, []).backward())
     torch.set_rng_state(state)
     tokens, model = planned.model.token_grid.size, config.model
     passed = blocks_passed(planned.model.attending)
     parameters = sum(p.numel() for p in planned.model.parameters())
-    activations = size * passed * model.width * (12 + 2 * model.mlp_ratio)
+    activations = objective.passes * size * passed * model.width * (12 + 2 * model.mlp_ratio)
     held = {
         "fields": fields.values.nbytes,
         "parameters": 4 * ADAM * parameters,

@@ -14,6 +14,7 @@ import xarray as xr
 
 from gridvit import checkpoint
 from gridvit.axes import find_axes
+from gridvit.cluster import refuse_wrong_world
 from gridvit.config import DataConfig, RunConfig, SimulateConfig
 from gridvit.data.choices import open_chosen
 from gridvit.data.matching import ends_among
@@ -27,8 +28,10 @@ from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.nn.own import Network
 from gridvit.report import build
 from gridvit.run.folder import STATISTICS, RunFolder, load_fields
+from gridvit.run.record import recorded, session
 from gridvit.training.metrics import read_metrics
-from gridvit.training.train import fit, plan
+from gridvit.training.plan import plan
+from gridvit.training.train import fit
 
 log = logging.getLogger("gridvit")
 
@@ -72,6 +75,7 @@ def train(
     Raises:
         InputError: see ``RunFolder.refuse`` and ``gridvit.training.train.plan``; nothing has been written then.
     """
+    refuse_wrong_world(config.training.nodes, config.training.devices)
     folder = RunFolder(Path(config.root) / config.name)
     config = replace(config, data=located(config.data))
     if model is not None:
@@ -79,9 +83,10 @@ def train(
     folder.refuse(config, overwrite)
     known = None if overwrite else Measured.load(folder / STATISTICS)
     planned = plan(config, load_fields(config, data), known, model)
-    folder.claim(config, overwrite)
+    resumed = folder.claim(config, overwrite)
     planned.measured.save(folder / STATISTICS)
-    checkpoint.save(folder / MODEL_FILE, fit(planned, folder.path), planned.description)
+    with recorded(folder.path, session(config, planned.measured, resumed)):
+        checkpoint.save(folder / MODEL_FILE, fit(planned, folder.path), planned.description)
     return folder.path
 
 

@@ -8,118 +8,28 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
-from jaxtyping import Float
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 
-from gridvit.channels import Channels
-from gridvit.checkpoint import Description, build
-from gridvit.config import RunConfig
-from gridvit.data.blocks import blocks
-from gridvit.data.fields import Fields
-from gridvit.data.measure import Measured, remeasured
-from gridvit.data.normalise import refuse_new_gaps
-from gridvit.data.parameters import mean_and_std
 from gridvit.data.rounds import GIB
-from gridvit.data.windows import partition
 from gridvit.errors import InputError
-from gridvit.grid import Grid
 from gridvit.nn import ViT
-from gridvit.nn.features import TIMED
-from gridvit.nn.own import Network, Own
+from gridvit.nn.own import Own
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import BEST, LAST, Checkpoints
 from gridvit.training.datamodule import Unchanged, WindowsModule
+from gridvit.training.environment import plugins
 from gridvit.training.metrics import MetricsFile
-from gridvit.training.objective import NextStep
+from gridvit.training.objectives import Objective, objective_of
+from gridvit.training.plan import Plan
+from gridvit.training.telling import Bar, EpochLine
 
 log = logging.getLogger("gridvit")
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All that a run needs before anything is written: checked configuration, data and an untrained model."""
-
-    config: RunConfig
-    parts: dict[str, Fields]
-    model: ModelStep
-    description: Description
-    measured: Measured
-
-
-def plan(
-    config: RunConfig, fields: Fields, known: Measured | None = None, network: Network | None = None
-) -> Plan:
-    """Split the data, take the statistics of the training part, and build the model.
-
-    ``known`` is what an interrupted run had measured: used again where the files have not changed since. ``network``
-    takes the place of gridvit's own; see ``Own``.
-
-    Raises:
-        InputError: data whose statistics are not those ``known``; a part of the split that is too short, a constant
-            variable, a patch that does not fit, a shift along an axis that is not periodic, a variable with gaps that
-            the training part does not have.
-    """
-    description = Description.of(config.model, config.data, fields)
-    found = description.channels
-    refuse_far_forecast(found, config.evaluation.leads)
-    longest = max(found.leads[-1], config.evaluation.leads * found.pace)
-    parts = partition(config.data.split, fields, found.history - 1 + longest)
-    refuse_bounded_shift(config.training.shift, fields)
-    refuse_undated(config.model.features, fields)
-    L.seed_everything(config.training.seed, workers=True, verbose=False)
-    measured = remeasured(parts["train"], found.leads, config.data.buffer * GIB, config.data.dask, known)
-    statistics = measured.statistics
-    for part in (parts["validate"], parts["test"]):
-        for _, values in blocks(part.values):
-            refuse_new_gaps(values, fields.names, statistics.presence)
-    static = None if fields.static_values is None else standard_static(fields.static_values, fields.grid)
-    own, numbers = parts["train"].parameters, None
-    if own is not None:
-        numbers = torch.from_numpy(mean_and_std(fields.parameter_names, own))
-    return Plan(
-        config, parts, build(description, statistics, static, numbers, network), description, measured
-    )
-
-
-def standard_static(
-    values: Float[np.ndarray, "static *space"], grid: Grid
-) -> Float[torch.Tensor, "static *space"]:
-    """(s - <s>) / sqrt(<(s - <s>)^2>), <.> the area mean over the cells that have a value; 0 in the others."""
-    there, axes = ~np.isnan(values), tuple(range(1, values.ndim))
-    weights = there * grid.areas
-    wide, total = np.where(there, values, 0.0).astype(np.float64), weights.sum(axis=axes, keepdims=True)
-    anomaly = np.where(there, wide - (wide * weights).sum(axis=axes, keepdims=True) / total, 0.0)
-    spread = np.sqrt((anomaly**2 * weights).sum(axis=axes, keepdims=True) / total)
-    return torch.from_numpy(anomaly / spread).float()
-
-
-def refuse_far_forecast(channels: Channels, leads: int) -> None:
-    """A predictor is not known beyond the present: there is one step."""
-    if channels.predictor and leads > 1:
-        raise InputError(
-            "evaluation.leads of 1 where data.predictors are not known beyond the present",
-            str(leads),
-            "set evaluation.leads to 1, or make them forcings or variables",
-        )
-
-
-def refuse_undated(names: tuple[str, ...], fields: Fields) -> None:
-    """Features of time need dates; the time of day says nothing where a step is a calendar month."""
-    timed = [name for name in names if name in TIMED]
-    if timed and not fields.step.dates:
-        raise InputError(f"dates for model.features {timed[0]}", str(fields.step), "leave it out")
-    if "local_time" in timed and fields.step.months:
-        raise InputError(
-            "steps of fixed length for model.features local_time", str(fields.step), "leave it out"
-        )
 
 
 def fit(plan: Plan, folder: Path) -> ModelStep:
@@ -129,8 +39,8 @@ def fit(plan: Plan, folder: Path) -> ModelStep:
     Data order and shifts are functions of seed, epoch and step, so an interrupted run ends with the weights of an
     uninterrupted one.
     """
-    objective = NextStep(plan.model, plan.config.training)
-    offsets = plan.description.channels.offsets
+    objective = objective_of(plan.model, plan.config.training)
+    offsets = objective.offsets
     train, validate = plan.parts["train"], plan.parts["validate"]
     data = WindowsModule(train, validate, plan.config.training, offsets, plan.config.data.buffer * GIB)
     log.info(
@@ -156,21 +66,7 @@ def bias_error(model: ModelStep) -> float:
     return max((float(bias.approximation_error().max()) for n in networks for bias in n.biases), default=0.0)
 
 
-def refuse_bounded_shift(axes: tuple[str, ...], fields: Fields) -> None:
-    """Rolling would move the fields of one wall to the other; on a curvilinear mesh no two columns are alike."""
-    grid = fields.grid
-    rolls = [turns and grid.mesh is None for turns in grid.periodic]
-    periodic = [name for name, turns in zip(grid.names, rolls, strict=True) if turns]
-    for name in axes:
-        if name not in periodic:
-            raise InputError(
-                f"training.shift along straight periodic axes ({', '.join(periodic) or 'none here'})",
-                repr(name),
-                "leave it out",
-            )
-
-
-def _run(objective: NextStep, data: WindowsModule, plan: Plan, folder: Path) -> None:
+def _run(objective: Objective, data: WindowsModule, plan: Plan, folder: Path) -> None:
     """Run Lightning from the last checkpoint, if there is one, to the last epoch."""
     options = plan.config.training
     callbacks: list[Callback] = [
@@ -181,8 +77,7 @@ def _run(objective: NextStep, data: WindowsModule, plan: Plan, folder: Path) -> 
     if options.ema:
         callbacks.append(EMAWeightAveraging(use_buffers=False, decay=options.ema))
     interactive = sys.stderr.isatty()
-    if interactive:
-        callbacks.append(RichProgressBar())
+    callbacks.append(Bar() if interactive else EpochLine())
     automatic = "cuda" if torch.cuda.is_available() else "cpu"
     last = folder / "checkpoints" / LAST
     with quiet():
@@ -193,6 +88,7 @@ def _run(objective: NextStep, data: WindowsModule, plan: Plan, folder: Path) -> 
             max_epochs=options.epochs,
             gradient_clip_val=options.clip,
             callbacks=callbacks,
+            plugins=plugins(options.devices),
             logger=False,
             enable_checkpointing=True,
             enable_progress_bar=interactive,
