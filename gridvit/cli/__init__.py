@@ -19,13 +19,13 @@ Learn how gridded fields evolve with a transformer, and read what it learned as 
   simulate EQUATION --out FILE    solver trajectories as a CF NetCDF or Zarr file; --list shows the equations
   check FILE                      what gridvit sees in a file, and what to fix
   train CONFIG                    train, or go on with, a run; any option can be overridden: --model.depth 6
+  submit CONFIG                   the same as a SLURM job, resumed whatever ends it; -- COMMAND for any other
+  sweep CONFIG FILE               one run for each line of overrides in a text file, and one table of them
   forecast RUN FILE --out FILE    forecast from the states of a file
   evaluate RUN                    score against persistence, climatology, regression and solver, by lead time
   analyse RUN                     attention distances, learned stencil, symbol, recovered coefficients
   report RUN                      one self-contained HTML page of it all
   export RUN --to FILE            one step as an ONNX (.onnx) or torch.export (.pt2) graph
-  submit CONFIG                   the same as a SLURM job, resumed whatever ends it; -- COMMAND for any other
-  sweep CONFIG FILE               one run for each line of overrides in a text file, and one table of them
   fetch NAME [--out DIR]          a public data set from the catalog; --list shows them
   rechunk FILE --out STORE.zarr   a copy in chunks that training reads fast
 
@@ -50,14 +50,14 @@ VERBS: dict[str, Verb] = {
     "simulate": verbs.simulate,
     "check": verbs.check,
     "train": verbs.train,
+    "submit": _submit,
+    "sweep": _sweep,
     "forecast": verbs.forecast,
     "evaluate": verbs.evaluate,
     "analyse": verbs.analyse,
     "report": verbs.report,
     "export": verbs.export,
     "fetch": verbs.fetch,
-    "submit": _submit,
-    "sweep": _sweep,
     "rechunk": verbs.rechunk,
 }
 

@@ -22,9 +22,18 @@ from gridvit.training.interruption import MARKER
 STATISTICS = "statistics.npz"
 KNOWN = {"config.yaml", "checkpoints", STATISTICS, "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc",
          "analysis.nc", "report.html", "figures", RECORD, MARKER}  # fmt: skip
-FREE = ("name", "root", "evaluation.", "data.dask", "training.workers", "training.checkpoint_minutes",
-        "training.accelerator", "training.devices", "training.nodes", "training.strategy")  # fmt: skip
-"""Fields that do not change what is trained."""
+FREE = (
+    "name",
+    "root",
+    "evaluation.",
+    "data.dask",
+    "training.workers",
+    "training.checkpoint_minutes",
+    "training.accelerator",
+    "training.devices",
+    "training.nodes",
+    "training.strategy",
+)  # fields that do not change what is trained
 
 
 @dataclass(frozen=True)

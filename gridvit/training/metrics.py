@@ -24,6 +24,8 @@ COLUMNS = (
     "learning_rate",
     "seconds",
 )
+
+
 log = logging.getLogger("gridvit")
 
 

@@ -25,6 +25,7 @@ from gridvit.nn.features import TIMED
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 from gridvit.training.devices import refuse_devices
+from gridvit.training.losses import variable_weights
 from gridvit.training.objectives import OBJECTIVES
 
 
@@ -63,6 +64,11 @@ def plan(
     parts = partition(config.data.split, fields, found.history - 1 + longest)
     OBJECTIVES[config.training.objective.kind].refuse(config, found, parts)
     refuse_devices(config.training)
+    variable_weights(config.training.weights, found.targets)
+    if config.training.reach and config.model.kind == "own":
+        raise InputError(
+            "a network with attention for training.reach", "one of your own", "set training.reach to 0"
+        )
     refuse_bounded_shift(config.training.shift, fields)
     refuse_undated(config.model.features, fields)
     L.seed_everything(config.training.seed, workers=True, verbose=False)
