@@ -198,9 +198,7 @@ def nearest(name: str, names: Sequence[str]) -> str | None:
         if alike:
             return alike[0]
     tails = {known.rpartition(".")[2]: known for known in names}
-    near = difflib.get_close_matches(last, list(tails), 1, 0.6) or difflib.get_close_matches(
-        name.partition(".")[0], list(tails), 1, 0.6
-    )
+    near = difflib.get_close_matches(last, list(tails), 1, 0.6)
     return tails[near[0]] if near else None
 
 

@@ -166,6 +166,29 @@ def test_a_folder_with_a_blank_in_its_name(
     assert Path("runs/a b.log").read_text() == f"{Path.cwd()}\n"
 
 
+UNKNOWN = (
+    "expected an address of the first node that the others can find, got 'node1': "
+    "export MASTER_ADDR in the template, e.g. MASTER_ADDR=$(hostname -f)"
+)
+
+
+def test_what_training_checks_before_it_starts(slurm: Cluster, submitted: Submit) -> None:
+    """Two nodes whose names nobody knows; with an address, two processes; without srun, one."""
+    check = "from gridvit.cluster import refuse_wrong_world; refuse_wrong_world(2, 1)"
+    Path("alone.txt").write_text('srun() { "$@"; }\nsrun {command}\n')
+    command = ("--nodes", "2", "--", sys.executable, "-c", check)
+    jobs = [
+        *submitted("submit", "--name", "unknown", *command),
+        *submitted("submit", "--name", "known", "--template", "site.txt", *command),
+        *submitted("submit", "--name", "alone", "--template", "alone.txt", *command),
+    ]
+    assert [slurm.wait(job) for job in jobs] == [["FAILED"], ["COMPLETED"], ["FAILED"]]
+    assert UNKNOWN in Path("runs/unknown.log").read_text()
+    assert (
+        f"expected srun to start 2 x 1 processes, got a process of job {jobs[2]} without it: write srun before it"
+    ) in Path("runs/alone.log").read_text()
+
+
 # --- statistics ---
 
 
@@ -187,3 +210,44 @@ def test_jobs_of_dask_take_the_statistics(slurm: Cluster, monkeypatch: pytest.Mo
     np.testing.assert_allclose(found.mean, [values.mean()], rtol=1e-9)
     np.testing.assert_allclose(found.std, [values.std()], rtol=1e-9)
     assert len(slurm("squeue", "--noheader", "--states=all", "--name=dask-worker").splitlines()) == 4
+
+
+# --- training ---
+
+CONFIG = """\
+data: {path: u.nc, split: {along: sample, train: [0, 7], validate: [7, 9], test: [9, 11]}}
+model: {patch: [3], width: 24, depth: 1, heads: 1}
+training: {epochs: 2, batch_size: 5, accelerator: cpu, warmup_steps: 3}
+evaluation: {leads: 1}
+"""
+
+
+@pytest.fixture
+def config(slurm: Cluster) -> None:
+    """Waves that move by a cell in a step, and the configuration of a run that learns it."""
+    waves = np.random.default_rng(7).normal(size=(11, 1, 15))
+    values = np.concatenate([np.roll(waves, step, axis=2) for step in range(6)], axis=1).astype("f4")
+    ds = xr.Dataset({"u": (("sample", "time", "x"), values)}, {"time": np.arange(6.0), "x": np.arange(15.0)})
+    ds.to_netcdf("u.nc")
+    Path("config.yaml").write_text(CONFIG)
+
+
+@pytest.mark.usefixtures("config")
+def test_a_sweep_is_an_array_of_which_each_element_ends_for_itself(
+    slurm: Cluster, submitted: Submit, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("sizes.txt").write_text("--training.seed 3\n--data.path none.nc\n# the patch\n--model.patch [5]\n")
+    sweep = ("sweep", "config.yaml", "sizes.txt", "--template", "site.txt")
+    (job,) = submitted(*sweep)
+    assert sorted(slurm.wait(job)) == ["COMPLETED", "COMPLETED", "FAILED"]
+    assert main([*sweep, "--gather"]) == 1
+    out, err = capsys.readouterr()
+    states = {line.split()[0]: line.split()[1:3] for line in out.splitlines()}
+    assert states["seed=3"] == states["patch=5"] == ["finished", "2"]
+    assert states["path=none.nc"] == ["failed", "0"]
+    assert err == "gridvit: line 2 (path=none.nc) failed, see runs/sizes/path=none.nc.log\n"
+    assert f"got {Path('none.nc').resolve()}" in Path("runs/sizes/path=none.nc.log").read_text()
+    (again,) = submitted(*sweep)
+    assert len(slurm.states(again)) == 1  # what is left
+    slurm("scancel", "--signal=KILL", "--full", again)
+    slurm.wait(again)

@@ -227,7 +227,12 @@ def refused(capsys: pytest.CaptureFixture[str], text: str, *options: str) -> str
         (
             "--model.width 3 --root there",
             "expected overrides in line 1 of widths.txt, got --root: "
-            "leave it out, all runs start alike, in runs/widths",
+            "leave it out: all runs start alike, in runs/widths",
+        ),
+        (
+            "--model.width 3\n--training.devices=2",
+            "expected overrides in line 2 of widths.txt, got --training.devices=2: "
+            "leave it out: all runs start alike, in runs/widths",
         ),
         (
             "--name a/b",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from gridvit import __version__
 from gridvit.cli import verbs
 from gridvit.cli.options import say
+from gridvit.cluster.preflight import place
 from gridvit.errors import InputError
 
 USAGE = """usage: gridvit VERB ...
@@ -18,13 +19,13 @@ Learn how gridded fields evolve with a transformer, and read what it learned as 
   simulate EQUATION --out FILE    solver trajectories as a CF NetCDF or Zarr file; --list shows the equations
   check FILE                      what gridvit sees in a file, and what to fix
   train CONFIG                    train, or go on with, a run; any option can be overridden: --model.depth 6
+  submit CONFIG                   the same as a SLURM job, resumed whatever ends it; -- COMMAND for any other
+  sweep CONFIG FILE               one run for each line of overrides in a text file, and one table of them
   forecast RUN FILE --out FILE    forecast from the states of a file
   evaluate RUN                    score against persistence, climatology, regression and solver, by lead time
   analyse RUN                     attention distances, learned stencil, symbol, recovered coefficients
   report RUN                      one self-contained HTML page of it all
   export RUN --to FILE            one step as an ONNX (.onnx) or torch.export (.pt2) graph
-  submit CONFIG                   the same as a SLURM job, resumed whatever ends it; -- COMMAND for any other
-  sweep CONFIG FILE               one run for each line of overrides in a text file, and one table of them
   fetch NAME [--out DIR]          a public data set from the catalog; --list shows them
   rechunk FILE --out STORE.zarr   a copy in chunks that training reads fast
 
@@ -49,14 +50,14 @@ VERBS: dict[str, Verb] = {
     "simulate": verbs.simulate,
     "check": verbs.check,
     "train": verbs.train,
+    "submit": _submit,
+    "sweep": _sweep,
     "forecast": verbs.forecast,
     "evaluate": verbs.evaluate,
     "analyse": verbs.analyse,
     "report": verbs.report,
     "export": verbs.export,
     "fetch": verbs.fetch,
-    "submit": _submit,
-    "sweep": _sweep,
     "rechunk": verbs.rechunk,
 }
 
@@ -71,11 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(__version__)
         return 0
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("gridvit").setLevel(logging.INFO)
+    logging.getLogger("gridvit").setLevel(logging.INFO if place() == 0 else logging.WARNING)
     try:
         return _verb(given[0])(given[1:]) or 0
     except InputError as error:
-        sys.stderr.write(f"gridvit: {error}\n")
+        if not (error.shared and place()):
+            sys.stderr.write(f"gridvit: {error}\n")
         return 2
     except BrokenPipeError:
         return 0

@@ -26,8 +26,8 @@ SWEEP_TEXT = """Train one run for each line of overrides in a text file, such as
 processes of this machine. Runs, logs and the table are in ROOT/SWEEP; --gather shows the table, and runs nothing. The
 same command goes on with what is not finished."""
 MORE = """
---dry-run prints the batch script and does nothing; --slurm never runs here, --local always; --replace writes over a
-batch script of other content."""
+Options of train: see gridvit train --help. --dry-run prints the batch script and does nothing; --slurm never runs here,
+--local always; --replace writes over a batch script of other content."""
 
 
 def submit(arguments: Sequence[str]) -> int:
@@ -65,7 +65,7 @@ def sweep(arguments: Sequence[str]) -> int:
         raise InputError("--jobs N, a number of runs at once", repr(together), "correct it")
     runs = Sweep.read(*_sweep_file(rest), job, network, int(together))
     if chosen.dry:
-        say(runs.prepared().text.rstrip())
+        say(runs.text().rstrip())
         return 0
     submitting = not gathering and choose(chosen.slurm, chosen.local)
     if submitting and runs.left():
@@ -148,9 +148,8 @@ def _submitted(jobs: Sequence[str], what: str) -> None:
 
 
 def _helped(prog: str, description: str, arguments: Sequence[str]) -> bool:
-    """Print the help of both configurations' options, if asked for before --."""
+    """Print the options of a job, if asked for before --."""
     if not {"-h", "--help"} & set(_split(arguments)[0]):
         return False
-    parser = parser_of(Job, prog, f"{description}\n{MORE}")
-    parser.print_help()
+    parser_of(Job, prog, f"{description}\n{MORE}").print_help()
     return True

@@ -49,7 +49,7 @@ def value(arguments: list[str], name: str, what: str, default: str | None = None
             return arguments.pop(index)
         if argument.startswith(f"{name}="):
             return arguments.pop(index).partition("=")[2]
-    if default is not None:
+    if default is not None and name not in arguments:
         return default
     raise InputError(f"{name} {what}", "none", f"add {name} {what}")
 

@@ -62,10 +62,12 @@ def _words(text: str, number: int, path: Path) -> list[str]:
 def _line(number: int, text: str, common: Sequence[str], folder: Path, path: Path) -> Line:
     overrides = tuple(_words(text, number, path))
     place = f"line {number} of {path}"
-    placed = [word for word in overrides if re.match(r"--(root|config)\b", word)]
+    placed = [
+        word for word in overrides if re.match(r"--(root|config|training\.nodes|training\.devices)\b", word)
+    ]
     if placed:
         raise InputError(
-            f"overrides in {place}", placed[0], f"leave it out, all runs start alike, in {folder}"
+            f"overrides in {place}", placed[0], f"leave it out: all runs start alike, in {folder}"
         )
     try:
         config = parse(RunConfig, [*common, "--root", str(folder), "--name", named(overrides), *overrides])

@@ -140,28 +140,31 @@ def listening() -> Iterator[Told]:
 
 
 def run_each(
-    starts: Sequence[Callable[[], Group]],
-    together: int = 1,
-    ended: Callable[[int, int, bool], None] | None = None,
-) -> list[int]:
+    starts: Sequence[Callable[[], Group]], together: int, ended: Callable[[int, int, bool], None]
+) -> None:
     """Run groups of processes, ``together`` at once; none is started any more once this process is told to stop.
 
     Args:
         starts: what starts each of them.
         together: how many run at once.
         ended: called with the index of one that has ended, its status, and whether it was told to.
-
-    Returns:
-        The statuses of those that have run, in the order in which they ended.
     """
-    waiting, statuses = list(enumerate(starts)), []
+    waiting = list(enumerate(starts))
     with listening() as told:
         while told.groups or (waiting and not told.stop):
             while waiting and not told.stop and len(told.groups) < together:
                 told.start(*waiting.pop(0))
             for index, status in told.ended():
-                statuses.append(status)
-                if ended:
-                    ended(index, status, told.stop)
+                ended(index, status, told.stop)
             time.sleep(0.02)
-    return statuses
+
+
+def run(command: Sequence[str], tasks: int, environment: Mapping[str, str]) -> tuple[int, bool]:
+    """The status of ``tasks`` processes that run ``command`` here and now, and whether they were told to stop."""
+    found = [(128 + signal.SIGTERM, True)]  # told before they could start
+
+    def ended(index: int, status: int, stopped: bool) -> None:
+        found[0] = status, stopped
+
+    run_each([lambda: Group(command, tasks, environment=environment)], 1, ended)
+    return found[0]

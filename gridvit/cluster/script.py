@@ -10,10 +10,8 @@ from os.path import abspath
 from gridvit.cluster.job import Job
 from gridvit.cluster.template import Template
 
-MODEL, REQUEUE = (
-    "model.safetensors",
-    "requeue",
-)  # what a finished run holds, and one that is to be queued again
+MODEL = "model.safetensors"  # that a finished run holds
+REQUEUE = "requeue"  # that one holds which is to be started again
 
 CORES = """\
 if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK; fi"""

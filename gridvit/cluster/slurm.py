@@ -35,9 +35,8 @@ def submit(script: Path, chain: int, array: str = "") -> list[str]:
     ``array`` are the elements to run, where not all of the script's.
 
     Raises:
-        InputError: a job of the script is in the queue already; SLURM refuses it.
+        InputError: SLURM refuses it.
     """
-    _refuse_queued(script)
     elements = [f"--array={array}"] if array else []
     jobs: list[str] = []
     for _ in range(chain):
@@ -52,8 +51,12 @@ def submit(script: Path, chain: int, array: str = "") -> list[str]:
     return jobs
 
 
-def _refuse_queued(script: Path) -> None:
-    """Two jobs must not write one run."""
+def refuse_queued(script: Path) -> None:
+    """Two jobs must not write one run.
+
+    Raises:
+        InputError: a job of the script is in the queue.
+    """
     listed = _asked("squeue", "--me", "--noheader", "--format=%A %o").stdout
     for line in listed.splitlines():
         number, _, command = line.partition(" ")

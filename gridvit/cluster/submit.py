@@ -8,7 +8,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gridvit.cluster import local, script, slurm
@@ -19,6 +19,7 @@ from gridvit.config import RunConfig
 from gridvit.errors import InputError
 from gridvit.parsing import differences, load_config, save_config
 
+MARKER = "GRIDVIT_REQUEUE"  # tells a command the file that asks for another start
 log = logging.getLogger("gridvit")
 
 
@@ -31,52 +32,69 @@ class Prepared:
         path: of the batch script.
         text: of the batch script.
         command: what each process runs.
-        kept: file for the configuration that the command reads, if any, so that what is queued cannot change.
-        config: that configuration.
-        environment: variables that the batch script sets for its processes.
+        finished: file that says that nothing is left to do.
+        requeue: file that asks for another start.
+        config: what the command trains, if it does.
     """
 
     job: Job
     path: Path
     text: str
     command: Sequence[str]
-    kept: Path | None = None
+    finished: Path
+    requeue: Path
     config: RunConfig | None = None
-    environment: dict[str, str] = field(default_factory=dict)
 
     def submit(self, replacing: bool = False) -> list[str]:
         """Write and submit it; the numbers of its jobs.
 
         Raises:
-            InputError: script or configuration are there and say something else, without ``replacing``; SLURM refuses.
+            InputError: script or configuration are there and say something else, without ``replacing``; it is in the
+                queue; SLURM refuses it.
         """
-        self.keep(replacing)
+        slurm.refuse_queued(self.path)
+        self._keep(replacing)
         put_script(self.path, self.text, replacing)
         return slurm.submit(self.path, self.job.chain)
 
     def run(self, replacing: bool = False) -> int:
-        """Run it on this machine instead; its status.
+        """Run it on this machine instead, again while it asks for that; its status.
 
         Raises:
             InputError: more than one node; a configuration is there and says something else, without ``replacing``.
         """
         refuse_nodes(self.job)
-        self.keep(replacing)
+        self._keep(replacing)
         log.info("on this machine, without SLURM: %s", shlex.join(self.command))
-        tasks = self.job.tasks or 1
-        return local.run_each([lambda: local.Group(self.command, tasks, environment=self.environment)])[0]
+        while True:
+            self.requeue.unlink(missing_ok=True)
+            status, stopped = local.run(
+                self.command, self.job.tasks or 1, {MARKER: os.path.abspath(self.requeue)}
+            )
+            if stopped or not self.requeue.exists():
+                return status
 
-    def keep(self, replacing: bool, do: str = "take another --name, or --replace the file") -> None:
-        """Write the configuration, or say what to ``do`` about another one that is there."""
-        if self.kept is None or self.config is None:
-            return
-        if self.kept.exists() and not replacing:
-            changed = differences(load_config(RunConfig, self.kept), self.config)
-            if changed:
-                got = f"other values of {', '.join(changed)}"
-                raise InputError(f"the configuration in {self.kept}", got, do)
-        self.kept.parent.mkdir(parents=True, exist_ok=True)
-        save_config(self.config, self.kept)
+    def _keep(self, replacing: bool) -> None:
+        """Keep the configuration. A command says anew whether it is finished: who submits it wants it to run."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.config is None:
+            self.finished.unlink(missing_ok=True)
+        else:
+            keep(self.config, _kept(self.path), replacing, "take another --name, or --replace the file")
+
+
+def keep(config: RunConfig, path: Path, replacing: bool, do: str) -> None:
+    """Write the configuration that a job will read, so that what is queued cannot change.
+
+    Raises:
+        InputError: another one is there, without ``replacing``: ``do`` something about it.
+    """
+    if path.exists() and not replacing:
+        changed = differences(load_config(RunConfig, path), config)
+        if changed:
+            raise InputError(f"the configuration in {path}", f"other values of {', '.join(changed)}", do)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_config(config, path)
 
 
 def put_script(path: Path, text: str, replacing: bool) -> None:
@@ -105,21 +123,22 @@ def training(config: RunConfig, job: Job, network: str = "") -> Prepared:
     Raises:
         InputError: the run is finished; the template is refused.
     """
-    job = placed(config, job)
-    run = Path(config.root) / config.name
-    _refuse_finished(run / script.MODEL, "take another --name")
-    kept = beside(run, ".yaml")
-    command = training_command(job, kept, network)
-    place = _place(config.name, run)
-    text = script.training_script(job, Template.read(job.template), place, str(run), command)
-    return Prepared(job, beside(run, ".sbatch"), text, command, kept, config)
+    job, run = placed(config, job), Path(config.root) / config.name
+    path, finished = beside(run, ".sbatch"), run / script.MODEL
+    if finished.exists():
+        raise InputError("an unfinished run", f"{run}, which is finished", "take another --name")
+    command = training_command(job, _kept(path), network)
+    text = script.training_script(
+        job, Template.read(job.template), _place(config.name, run), str(run), command
+    )
+    return Prepared(job, path, text, command, finished, run / script.REQUEUE, config)
 
 
 def plain(command: Sequence[str], job: Job, name: str = "", root: str = "runs") -> Prepared:
     """The job of any command, named after the first of its files unless ``name`` is given.
 
     Raises:
-        InputError: no command, or one that cannot be found; it is finished; the template is refused.
+        InputError: no command, or one that cannot be found; the template is refused.
     """
     if not command:
         raise InputError("a command after --", "none", "gridvit submit -- python script.py")
@@ -128,11 +147,9 @@ def plain(command: Sequence[str], job: Job, name: str = "", root: str = "runs") 
     job = replace(job, nodes=job.nodes or 1, tasks=job.tasks or 1)
     name = name or _stem(command)
     stem = Path(root) / name
-    finished = beside(stem, ".finished")
-    _refuse_finished(finished, "take another --name, or delete it")
+    finished, requeue = beside(stem, ".finished"), beside(stem, f".{script.REQUEUE}")
     text = script.plain_script(job, Template.read(job.template), _place(name, stem), str(stem), command)
-    marker = {"GRIDVIT_REQUEUE": os.path.abspath(beside(stem, f".{script.REQUEUE}"))}
-    return Prepared(job, beside(stem, ".sbatch"), text, command, environment=marker)
+    return Prepared(job, beside(stem, ".sbatch"), text, command, finished, requeue)
 
 
 def placed(config: RunConfig, job: Job) -> Job:
@@ -163,6 +180,6 @@ def _stem(command: Sequence[str]) -> str:
     return Path((files or command)[0]).stem
 
 
-def _refuse_finished(path: Path, do: str) -> None:
-    if path.exists():
-        raise InputError("an unfinished run", f"{path}, which says that it is finished", do)
+def _kept(path: Path) -> Path:
+    """Where the configuration of a batch script is."""
+    return path.with_suffix(".yaml")

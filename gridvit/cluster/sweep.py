@@ -11,7 +11,7 @@ from pathlib import Path
 from gridvit.cluster import local, script, slurm
 from gridvit.cluster.job import Job
 from gridvit.cluster.lines import Line, read_lines
-from gridvit.cluster.submit import Prepared, placed, put_script, refuse_nodes, training_command
+from gridvit.cluster.submit import keep, placed, put_script, refuse_nodes, training_command
 from gridvit.cluster.table import FINISHED, Row, failure, rows_of, save, state
 from gridvit.cluster.template import Template
 from gridvit.config import RunConfig
@@ -62,38 +62,42 @@ class Sweep:
         """The lines whose runs are not finished."""
         return [line for line in self.lines if state(self.folder / line.name) != FINISHED]
 
-    def prepared(self) -> Prepared:
-        """The array of jobs, an element for each line."""
-        here = script.Place(os.getcwd(), self.folder.name, str(self.folder / "slurm.log"), self._again())
-        command = self._command()
-        text = script.array_script(
-            self.job,
-            Template.read(self.job.template),
-            here,
-            self._elements(self.lines),
-            self.together,
-            command,
-        )
-        return Prepared(self.job, self.folder / "sweep.sbatch", text, command, self._kept(), self.base)
+    def text(self) -> str:
+        """The batch script of the array, with an element for each line."""
+        name, again = self.folder.name, f"sbatch {script.quoted(str(self._path()))}"
+        here = script.Place(os.getcwd(), name, str(self.folder / "slurm.log"), again)
+        template, elements = Template.read(self.job.template), self._elements(self.lines)
+        return script.array_script(self.job, template, here, elements, self.together, self._command())
 
     def submit(self, replacing: bool = False) -> list[str]:
         """Submit what is left; the numbers of its jobs.
 
         Raises:
-            InputError: the sweep was begun with another configuration, or with another script without ``replacing``.
+            InputError: the sweep was begun with another configuration, or with another script without ``replacing``;
+                it is in the queue; SLURM refuses it.
         """
-        array = self.prepared()
-        array.keep(False, RENAME)
-        put_script(array.path, array.text, replacing)
+        text = self.text()
+        slurm.refuse_queued(self._path())
+        keep(self.base, self._kept(), False, RENAME)
+        put_script(self._path(), text, replacing)
         left = script.array_of(self._elements(self.left()), self.together)
-        return slurm.submit(array.path, self.job.chain, left)
+        return slurm.submit(self._path(), self.job.chain, left)
 
     def run(self) -> None:
-        """Run what is left in processes of this machine, ``together`` at once; one that fails stops no other."""
+        """Run what is left in processes of this machine, ``together`` at once; one that fails stops no other.
+
+        Raises:
+            InputError: more than one node; the sweep was begun with another configuration.
+        """
         refuse_nodes(self.job)
-        self.prepared().keep(False, RENAME)
+        keep(self.base, self._kept(), False, RENAME)
         left = self.left()
-        log.info("on this machine, without SLURM: %d runs, logs in %s", len(left), self.folder)
+        log.info(
+            "on this machine, without SLURM: %d of %d runs, logs in %s",
+            len(left),
+            len(self.lines),
+            self.folder,
+        )
 
         def ended(index: int, status: int, stopped: bool) -> None:
             self._note(left[index], status, stopped)
@@ -110,8 +114,8 @@ class Sweep:
     def _kept(self) -> Path:
         return self.folder / "sweep.yaml"
 
-    def _again(self) -> str:
-        return f"sbatch {script.quoted(str(self.folder / 'sweep.sbatch'))}"
+    def _path(self) -> Path:
+        return self.folder / "sweep.sbatch"
 
     def _command(self) -> list[str]:
         """``gridvit train`` without a line's own options."""
@@ -123,13 +127,12 @@ class Sweep:
     def _starter(self, line: Line) -> Callable[[], local.Group]:
         run, tasks = self.folder / line.name, self.job.tasks or 1
         command = [*self._command(), "--name", line.name, *line.overrides]
-        share = max(1, (os.cpu_count() or 1) // max(1, self.together * tasks))
-        cores = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(share)}
+        environment = shared_cores(tasks * max(1, self.together))
 
         def start() -> local.Group:
             failure(run).unlink(missing_ok=True)
             log.info("line %d: %s starts", line.number, line.name)
-            return local.Group(command, tasks, run.with_name(f"{line.name}.log"), cores)
+            return local.Group(command, tasks, run.with_name(f"{line.name}.log"), environment)
 
         return start
 
@@ -139,3 +142,10 @@ class Sweep:
         if status and not stopped and state(run) != FINISHED and not (run / script.REQUEUE).exists():
             failure(run).write_text(f"{status}\n")
         log.info("line %d: %s %s", line.number, line.name, state(run))
+
+
+def shared_cores(processes: int) -> dict[str, str]:
+    """Variables with which each of several processes takes its share of this machine's cores."""
+    if processes == 1 or "OMP_NUM_THREADS" in os.environ:
+        return {}
+    return {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // processes))}

@@ -17,15 +17,22 @@ from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.parsing import differences, load_config, save_config
 from gridvit.run.record import RECORD
+from gridvit.training.interruption import MARKER
 
 STATISTICS = "statistics.npz"
 KNOWN = {"config.yaml", "checkpoints", STATISTICS, "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc",
-         "analysis.nc", "report.html", "figures", RECORD, "tensorboard", "wandb"}  # fmt: skip
+         "analysis.nc", "report.html", "figures", RECORD, MARKER, "tensorboard", "wandb"}  # fmt: skip
 FREE = (
     "name",
     "root",
     "evaluation.",
     "data.dask",
+    "training.workers",
+    "training.checkpoint_minutes",
+    "training.accelerator",
+    "training.devices",
+    "training.nodes",
+    "training.strategy",
     "training.logger.",
 )  # fields that do not change what is trained
 

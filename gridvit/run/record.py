@@ -23,6 +23,7 @@ import gridvit
 from gridvit.config import DataConfig, RunConfig
 from gridvit.data.measure import Measured, state_of
 from gridvit.errors import InputError
+from gridvit.training.interruption import Interrupted
 from gridvit.training.watch import DO, Diverged
 
 log = logging.getLogger("gridvit")
@@ -100,7 +101,7 @@ def _append(path: Path, found: dict[str, Any]) -> None:
 
 
 def _outcome(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | Interrupted):
         return "interrupted"
     kind = f"failed, {type(error).__name__}" if not isinstance(error, InputError) else "stopped"
     kind = DIVERGED if isinstance(error, Diverged) else kind

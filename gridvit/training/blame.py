@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -110,8 +111,12 @@ class Blame:
 
 def windows(batch: Batch) -> list[Batch]:
     """One by one."""
-    parts = [[None if part is None else part[n : n + 1] for part in batch] for n in range(len(batch.time))]
-    return [Batch._make(each) for each in parts]
+    return [each(batch, itemgetter(slice(n, n + 1))) for n in range(len(batch.time))]
+
+
+def each(batch: Batch, act: Callable[[Tensor], Tensor]) -> Batch:
+    """A batch of what becomes of its tensors."""
+    return Batch._make(act(part) if isinstance(part, Tensor) else part for part in batch)
 
 
 def _farthest(step: ModelStep, window: Batch) -> Float[Tensor, " variable"]:

@@ -15,7 +15,7 @@ import lightning as L
 
 from gridvit.config import RunConfig
 from gridvit.errors import InputError
-from gridvit.training.metrics import read_metrics
+from gridvit.training.metrics import MetricsFile
 
 PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 """Any one of which a kind of logger needs."""
@@ -96,10 +96,10 @@ LOGGERS: dict[str, Callable[[Path, RunConfig, int], Logger]] = {"tensorboard": T
 
 
 class Logged(L.Callback):
-    """Hands each new row of ``metrics.csv`` on, from one process; after ``MetricsFile``."""
+    """Hands each new row of ``metrics`` on, from one process; a callback that comes after it."""
 
-    def __init__(self, folder: Path, config: RunConfig) -> None:
-        self.folder, self.config = folder, config
+    def __init__(self, folder: Path, config: RunConfig, metrics: MetricsFile) -> None:
+        self.folder, self.config, self.metrics = folder, config, metrics
         self.logger: Logger | None = None
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -111,7 +111,7 @@ class Logged(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """The last row is that of this epoch."""
         if self.logger is not None:
-            row: dict[str, Any] = read_metrics(self.folder / "metrics.csv")[-1]
+            row = self.metrics.rows[-1]
             self.logger.write({name: value for name, value in row.items() if value == value})
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
