@@ -28,7 +28,8 @@ from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.nn.own import Network
 from gridvit.report import build
 from gridvit.run.folder import STATISTICS, RunFolder, load_fields
-from gridvit.run.record import recorded, session
+from gridvit.run.pictures import Pictures
+from gridvit.run.record import recorded, refuse_repeated, session
 from gridvit.training.metrics import read_metrics
 from gridvit.training.plan import plan
 from gridvit.training.train import fit
@@ -91,16 +92,21 @@ def train(
     if not turn.first:
         turn.wait()
         known = Measured.load(folder / STATISTICS)
-        fit(plan(config, load_fields(config, data), known, model, settled=True), folder.path)
+        planned = plan(config, load_fields(config, data), known, model, settled=True)
+        fit(planned, folder.path, [Pictures(planned, folder.path)])
         raise SystemExit(0)
     with turn.preparing():
         folder.refuse(config, overwrite)
         known = None if overwrite else Measured.load(folder / STATISTICS)
         planned = plan(config, load_fields(config, data), known, model)
+        now = session(config, planned.measured)
+        if not overwrite:
+            refuse_repeated(folder.path, now)
         resumed = folder.claim(config, overwrite)
         planned.measured.save(folder / STATISTICS)
-    with recorded(folder.path, session(config, planned.measured, resumed)):
-        checkpoint.save(folder / MODEL_FILE, fit(planned, folder.path), planned.description)
+    with recorded(folder.path, {**now, "resumed": resumed}):
+        fitted = fit(planned, folder.path, [Pictures(planned, folder.path)])
+        checkpoint.save(folder / MODEL_FILE, fitted, planned.description)
     return folder.path
 
 

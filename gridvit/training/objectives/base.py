@@ -43,6 +43,8 @@ class Objective(L.LightningModule):
 
     weights: Tensor
     importance: Tensor | None
+    forecasts = True
+    """Whether the model that it trains is a step of a forecast, which persistence can be set beside."""
 
     def __init__(self, step: ModelStep, config: TrainingConfig) -> None:
         super().__init__()
@@ -152,6 +154,8 @@ class Objective(L.LightningModule):
 
         Prognostic variables then stay as they are, and diagnostic ones have their mean.
         """
+        if not self.forecasts:
+            return None
         with still(self.step):
             return self.loss(batch, [])
 
