@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
+from safetensors.numpy import load_file
 
+import gridvit
 from gridvit.cli import main
-from gridvit.config import DataConfig
+from gridvit.config import DataConfig, RunConfig
 from gridvit.data import blocks
 from gridvit.data.choices import open_chosen
 from gridvit.data.fields import stored
 from gridvit.data.measure import measured
+from gridvit.parsing import load_config
 
 pytestmark = [pytest.mark.slurm, pytest.mark.xdist_group("slurm")]
 COMMANDS = ("slurmctld", "slurmd", "munged", "sbatch", "srun")
@@ -251,3 +256,57 @@ def test_a_sweep_is_an_array_of_which_each_element_ends_for_itself(
     assert len(slurm.states(again)) == 1  # what is left
     slurm("scancel", "--signal=KILL", "--full", again)
     slurm.wait(again)
+
+
+LONG = ("--training.epochs", "41")
+
+
+def epochs(run: str) -> list[dict[str, str]]:
+    """The rows of the metrics without what the clock says."""
+    path = Path("runs") / run / "metrics.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [{key: row[key] for key in row if key != "seconds"} for row in csv.DictReader(file)]
+
+
+def assert_same(first: str, second: str) -> None:
+    """Every weight and every row of two finished runs, bit for bit."""
+    ours, theirs = (load_file(Path("runs") / run / "model.safetensors") for run in (first, second))
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        np.testing.assert_array_equal(ours[name], theirs[name], err_msg=name)
+    assert [row["epoch"] for row in epochs(first)] == [str(epoch) for epoch in range(41)]
+    assert epochs(first) == epochs(second)
+
+
+@pytest.mark.usefixtures("config")
+def test_training_on_two_nodes_that_is_queued_again_ends_as_if_it_had_not_been(
+    slurm: Cluster, submitted: Submit
+) -> None:
+    """The undisturbed run has two processes too, of this machine: the batch system does not matter either."""
+    (job,) = submitted(
+        "submit", "config.yaml", "--name", "cut", *LONG, "--nodes", "2", "--template", "site.txt"
+    )
+    slurm.until(lambda: len(epochs("cut")) > 2, "three epochs")
+    slurm("scancel", "--signal=USR1", job)
+    assert main(["submit", "config.yaml", "--name", "whole", *LONG, "--tasks", "2", "--local"]) == 0
+    assert slurm.wait(job) == ["COMPLETED"]
+    assert slurm.restarts(job) == "1"
+    assert_same("cut", "whole")
+
+
+@pytest.mark.usefixtures("config")
+def test_a_cancelled_job_leaves_a_run_that_the_same_command_finishes(
+    slurm: Cluster, submitted: Submit
+) -> None:
+    command = ("submit", "config.yaml", "--name", "stopped", *LONG)
+    (job,) = submitted(*command)
+    slurm.until(lambda: len(epochs("stopped")) > 2, "three epochs")
+    slurm("scancel", job)
+    assert slurm.wait(job) == ["CANCELLED"]
+    assert not Path("runs/stopped/model.safetensors").exists()
+    (again,) = submitted(*command)
+    assert slurm.wait(again) == ["COMPLETED"]
+    gridvit.train(replace(load_config(RunConfig, Path("runs/stopped.yaml")), name="here"))
+    assert_same("stopped", "here")
