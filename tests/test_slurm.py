@@ -143,6 +143,34 @@ def test_a_script_on_two_nodes_is_started_again_when_it_asks_for_it(
     assert Path("runs/solve.finished").exists()
 
 
+PREEMPTED = """
+import os, pathlib, signal, sys, time
+if pathlib.Path("second").exists():
+    sys.exit(0)
+def told(*_):
+    pathlib.Path("second").touch()
+    pathlib.Path(os.environ["GRIDVIT_REQUEUE"]).touch()
+    sys.exit(85)
+signal.signal(signal.SIGTERM, told)
+pathlib.Path("ready").touch()
+time.sleep(600)
+"""
+
+
+def test_a_job_that_makes_room_for_an_urgent_one_comes_back(slurm: Cluster, submitted: Submit) -> None:
+    """A job that ends by itself when it is preempted is not queued again by SLURM: its script has to."""
+    Path("solve.py").write_text(PREEMPTED)
+    everything = ("--nodes", "2", "--cpus", "2")
+    (job,) = submitted("submit", *everything, "--", sys.executable, "solve.py")
+    slurm.until(lambda: Path("ready").exists(), "the task")
+    (urgent,) = submitted(
+        "submit", "--partition", "urgent", *everything, "--", "bash", "-c", "echo ran >>urgent"
+    )
+    assert [slurm.wait(each) for each in (urgent, job)] == [["COMPLETED"], ["COMPLETED"]]
+    assert lines("urgent") == ["ran", "ran"]
+    assert slurm.restarts(job) == "1"
+
+
 def test_the_links_of_a_chain_end_at_once_where_nothing_is_left(slurm: Cluster, submitted: Submit) -> None:
     fails_once = "echo ran >>ran; [ -e failed ] || { touch failed; exit 3; }"
     jobs = submitted("submit", "--chain", "3", "--name", "links", "--", "bash", "-c", fails_once)
@@ -241,16 +269,16 @@ def config(slurm: Cluster) -> None:
 def test_a_sweep_is_an_array_of_which_each_element_ends_for_itself(
     slurm: Cluster, submitted: Submit, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("sizes.txt").write_text("--training.seed 3\n--data.path none.nc\n# the patch\n--model.patch [5]\n")
+    Path("sizes.txt").write_text("--training.seed 3\n# a file that is not there\n--data.path none.nc\n")
     sweep = ("sweep", "config.yaml", "sizes.txt", "--template", "site.txt")
     (job,) = submitted(*sweep)
-    assert sorted(slurm.wait(job)) == ["COMPLETED", "COMPLETED", "FAILED"]
+    assert sorted(slurm.wait(job)) == ["COMPLETED", "FAILED"]
     assert main([*sweep, "--gather"]) == 1
     out, err = capsys.readouterr()
     states = {line.split()[0]: line.split()[1:3] for line in out.splitlines()}
-    assert states["seed=3"] == states["patch=5"] == ["finished", "2"]
+    assert states["seed=3"] == ["finished", "2"]
     assert states["path=none.nc"] == ["failed", "0"]
-    assert err == "gridvit: line 2 (path=none.nc) failed, see runs/sizes/path=none.nc.log\n"
+    assert err == "gridvit: line 3 (path=none.nc) failed, see runs/sizes/path=none.nc.log\n"
     assert f"got {Path('none.nc').resolve()}" in Path("runs/sizes/path=none.nc.log").read_text()
     (again,) = submitted(*sweep)
     assert len(slurm.states(again)) == 1  # what is left
