@@ -131,6 +131,18 @@ def test_one_step_is_next_step() -> None:
     torch.testing.assert_close(one, other)
 
 
+def test_checkpointing_saves_the_memory_of_rollouts_and_nothing_else() -> None:
+    frames = torch.randn(2, 4, 2, *SPHERE.shape, generator=torch.Generator().manual_seed(8)).double()
+    gradients = []
+    for checkpointing in (False, True):
+        step = step_of(*CASES["alone"])
+        step.network.config = replace(step.network.config, checkpointing=checkpointing)
+        Unrolled(step, unrolled(3)).double().loss(Batch(frames, torch.zeros(2).double()), []).backward()
+        gradients.append(step.network.blocks[0].attention.value.weight.grad)
+    torch.testing.assert_close(*gradients)
+    assert gradients[0].abs().max() > 1e-3
+
+
 class Scale(nn.Module):
     """f(x) = a x."""
 
@@ -234,6 +246,7 @@ def test_windows_hold_the_whole_rollout(fields: Fields) -> None:
     made = plan(CONFIG, fields)
     windows = Windows(fields, Unrolled(made.model, CONFIG.training).offsets)
     assert (len(windows), windows[0].frames.shape) == (8 * 4, (1, 4, 1, 16))
+    assert [kind(made.model, CONFIG.training).passes for kind in (NextStep, Unrolled)] == [1, 3]
 
 
 def test_a_rollout_longer_than_the_trajectories_is_refused(fields: Fields) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from gridvit import __version__
 from gridvit.cli import verbs
 from gridvit.cli.options import say
+from gridvit.cluster.preflight import place
 from gridvit.errors import InputError
 
 USAGE = """usage: gridvit VERB ...
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(__version__)
         return 0
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("gridvit").setLevel(logging.INFO)
+    logging.getLogger("gridvit").setLevel(logging.INFO if place() == 0 else logging.WARNING)
     try:
         return _verb(given[0])(given[1:]) or 0
     except InputError as error:

@@ -31,6 +31,18 @@ def launched(environment: Mapping[str, str] = os.environ) -> bool:
     return "TORCHELASTIC_RUN_ID" in environment
 
 
+def place(environment: Mapping[str, str] = os.environ) -> int:
+    """The number of this process among those that train together, before they have met; 0 of the first, or alone."""
+    if launched(environment):
+        return int(environment["RANK"])
+    return int(environment.get("SLURM_PROCID" if in_step(environment) else "LOCAL_RANK", "0"))
+
+
+def helping(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the first process started this one, and takes any exit status but 0 for a failure of the whole."""
+    return place(environment) > 0 and not launched(environment) and not in_step(environment)
+
+
 def refuse_wrong_world(nodes: int, devices: int, environment: Mapping[str, str] = os.environ) -> None:
     """Refuse to train unless there are ``nodes`` x ``devices`` processes that can find each other.
 

@@ -17,11 +17,23 @@ from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.parsing import differences, load_config, save_config
 from gridvit.run.record import RECORD
+from gridvit.training.interruption import MARKER
 
 STATISTICS = "statistics.npz"
 KNOWN = {"config.yaml", "checkpoints", STATISTICS, "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc",
-         "analysis.nc", "report.html", "figures", RECORD}  # fmt: skip
-FREE = ("name", "root", "evaluation.", "data.dask")  # fields that do not change what is trained
+         "analysis.nc", "report.html", "figures", RECORD, MARKER}  # fmt: skip
+FREE = (
+    "name",
+    "root",
+    "evaluation.",
+    "data.dask",
+    "training.workers",
+    "training.checkpoint_minutes",
+    "training.accelerator",
+    "training.devices",
+    "training.nodes",
+    "training.strategy",
+)  # fields that do not change what is trained
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ import gridvit
 from gridvit.config import DataConfig, RunConfig
 from gridvit.data.measure import Measured, state_of
 from gridvit.errors import InputError
+from gridvit.training.interruption import Interrupted
 
 RECORD = "record.json"
 PACKAGES = ("torch", "lightning", "numpy", "xarray", "netCDF4", "zarr", "dask", "scipy", "cf-xarray", "h5py",
@@ -88,7 +89,7 @@ def _append(path: Path, found: dict[str, Any]) -> None:
 
 
 def _outcome(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt):
+    if isinstance(error, KeyboardInterrupt | Interrupted):
         return "interrupted"
     kind = "stopped" if isinstance(error, InputError) else f"failed, {type(error).__name__}"
     return f"{kind}: {' '.join(str(error).split())}"

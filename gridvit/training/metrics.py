@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
 import os
 import time
@@ -25,31 +26,38 @@ COLUMNS = (
 )
 
 
+log = logging.getLogger("gridvit")
+
+
 class MetricsFile(L.Callback):
-    """Appends a row of ``COLUMNS`` after each epoch.
+    """A row of ``COLUMNS`` for each epoch.
 
     validate_skill = 1 - L(f) / L(0), with L(f) the loss over all validation windows, ``validate_loss``, and L(0) that
     of a network whose output is 0 on the same windows, ``persistence_loss``: prognostic variables stay as they are,
     diagnostic ones have their mean. Of increments in units of sigma_d, L(0) is near 1, and not 1 where the validation
     part moves more or less than the training part. Both are empty for an objective that does not forecast.
 
-    On resuming, rows after the restored epoch are dropped first. ``seconds`` is the wall time of the epoch.
+    The rows are part of the checkpoint, so a resumed run has those of the epochs that its state has seen, and no
+    others. ``seconds`` is the wall time of the epoch in which it trained.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._started = 0.0
+        self.rows: list[dict[str, Any]] = []
+        self._started, self._spent = 0.0, 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far, and how long this epoch has taken."""
+        return {"rows": self.rows, "spent": time.monotonic() - self._started}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from them."""
+        self.rows, self._spent = state_dict["rows"], state_dict["spent"]
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Keep the rows of the epochs that the restored state has seen."""
-        rows = [row for row in read_metrics(self.path) if row["epoch"] < trainer.current_epoch]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(map(_written, rows))
-        os.replace(temporary, self.path)
+        """A file of the rows that the restored state has seen."""
+        self._started = time.monotonic() - self._spent
+        self._write(trainer)
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Start the clock."""
@@ -57,8 +65,6 @@ class MetricsFile(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write the row; validation of the epoch has run by now."""
-        if not trainer.is_global_zero:
-            return
         row = {
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
@@ -66,8 +72,23 @@ class MetricsFile(L.Callback):
             "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
             "seconds": round(time.monotonic() - self._started, 3),
         }
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, COLUMNS).writerow(_written(row))
+        self.rows.append(row)
+        self._write(trainer)
+
+    def _write(self, trainer: L.Trainer) -> None:
+        """All rows by a temporary name and a rename; where the disk is full the next epoch writes them."""
+        if not trainer.is_global_zero:
+            return
+        temporary = self.path.with_suffix(".tmp")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("w", newline="") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                writer.writeheader()
+                writer.writerows(map(_written, self.rows))
+            os.replace(temporary, self.path)
+        except OSError as error:
+            log.warning("%s was not written (%s): training goes on", self.path, error)
 
 
 def losses_of(trainer: L.Trainer) -> dict[str, float]:

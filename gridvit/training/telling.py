@@ -24,8 +24,9 @@ class EpochLine(Callback):
     """A line of the log after each epoch: losses, skill as in ``MetricsFile``, speed, time left; from one process."""
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clocks: an epoch may go on in its middle."""
         self.clock = Clock(trainer.global_step, int(trainer.estimated_stepping_batches))
+        self.started = time.monotonic()
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Start that of the epoch."""
