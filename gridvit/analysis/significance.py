@@ -8,21 +8,22 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from scipy.special import stdtr
 
-from gridvit.analysis.skill import block_counts
+from gridvit.analysis.skill import block_counts, mean_present
 from gridvit.errors import InputError
 
 
 def autocorrelation(series: Float[np.ndarray, "time *cell"], lags: int) -> Float[np.ndarray, "lag *cell"]:
     r"""``rho(k) = sum_{t} x'_t x'_{t+k} / sum_t x'_t^2``, ``k = 1 .. lags``, about the mean of the series.
 
-    NaN for a series that is constant or has a missing value.
+    Where values are missing (NaN), the means of the products that are there stand for the rest. NaN for a series that
+    is constant or never there.
     """
     n = len(series)
     if not 1 <= lags < n:
         raise InputError(f"1 to {n - 1} lags", f"{lags}", "give a longer series or fewer lags")
-    x = series - series.mean(axis=0)
-    power = (x**2).sum(axis=0)
-    found = np.stack([(x[k:] * x[: n - k]).sum(axis=0) for k in range(1, lags + 1)])
+    x = series - mean_present(series, (0,))
+    power = mean_present(x**2, (0,))
+    found = np.stack([(1 - k / n) * mean_present(x[k:] * x[: n - k], (0,)) for k in range(1, lags + 1)])
     return np.divide(found, power, out=np.full_like(found, np.nan), where=power > 0)
 
 
@@ -49,7 +50,7 @@ def effective_size(
 
 
 def effective_size_ar1(
-    r_x: Float[np.ndarray, "*cell"], r_y: Float[np.ndarray, "*cell"], n: int
+    r_x: Float[np.ndarray, "*cell"], r_y: Float[np.ndarray, "*_cell"], n: int | np.ndarray
 ) -> Float[np.ndarray, "*cell"]:
     r"""``n* = n (1 - r_x r_y) / (1 + r_x r_y)``, at most ``n``: two AR(1) series with these autocorrelations at lag 1.
 
@@ -116,7 +117,7 @@ def phase_surrogates(
     whole leaks; taper or cut to match ends where that matters.
 
     Args:
-        field: one series or many.
+        field: one series or many, without missing values.
         draws: number of surrogates.
         seed: another one for the driver than for the target, or both turn alike.
 
@@ -156,14 +157,15 @@ def correlate(
     driver: Float[np.ndarray, "time"], field: Float[np.ndarray, "_time *cell"], lag: int
 ) -> Float[np.ndarray, "*cell"]:
     """``corr(driver_{t+lag}, field_t)`` over the times that both have; a negative lag lets the driver lead."""
-    early, late = paired(driver, field, lag)
-    return covariance(early, late) / np.sqrt(covariance(early, early) * (late**2).mean())
+    covariance, early, late = moments(*paired(driver, field, lag))
+    spread = np.sqrt(early * late)
+    return np.divide(covariance, spread, out=np.full_like(spread, np.nan), where=spread > 0)
 
 
 def paired(
     driver: Float[np.ndarray, "time"], field: Float[np.ndarray, "_time *cell"], lag: int
 ) -> tuple[Float[np.ndarray, "pair *cell"], Float[np.ndarray, "pair"]]:
-    """``field_t`` and ``driver_{t+lag}`` about their means over the pairs."""
+    """``field_t`` and ``driver_{t+lag}``."""
     n = len(driver)
     if len(field) != n or abs(lag) > n - 3:
         raise InputError(
@@ -171,17 +173,23 @@ def paired(
             f"lengths {n} and {len(field)} and lag {lag}",
             "align them or shorten the lag",
         )
-    early, late = field[max(0, -lag) : n - max(0, lag)], driver[max(0, lag) : n - max(0, -lag)]
-    return early - early.mean(axis=0), late - late.mean()
+    return field[max(0, -lag) : n - max(0, lag)], driver[max(0, lag) : n - max(0, -lag)]
 
 
-def covariance(
-    early: Float[np.ndarray, "pair *cell"], late: Float[np.ndarray, "pair *_cell"]
-) -> Float[np.ndarray, "*cell"]:
-    """Mean product of anomalies, a series with a field or two fields cell by cell."""
-    if late.ndim < early.ndim:
-        return np.tensordot(late, early, axes=(0, 0)) / len(late)
-    return np.asarray((early * late).mean(axis=0))
+def moments(
+    field: Float[np.ndarray, "pair *cell"], series: Float[np.ndarray, "pair"]
+) -> tuple[Float[np.ndarray, "*cell"], Float[np.ndarray, "*cell"], Float[np.ndarray, "*cell"]]:
+    """Covariance with a series, variance, and the variance of the series over the pairs that each cell has."""
+    there, n = ~np.isnan(field), len(series)
+    if there.all():
+        x, y = field - field.mean(axis=0), series - series.mean()
+        variance = (x**2).mean(axis=0)
+        return np.tensordot(y, x, axes=(0, 0)) / n, variance, np.full_like(variance, (y**2).mean())
+    count = np.maximum(there.sum(axis=0), 1)
+    y = np.where(there, series.reshape(-1, *(1,) * (field.ndim - 1)), 0.0)
+    x = np.where(there, field - mean_present(field, (0,)), 0.0)
+    y = np.where(there, y - y.sum(axis=0) / count, 0.0)
+    return (x * y).sum(axis=0) / count, (x**2).sum(axis=0) / count, (y**2).sum(axis=0) / count
 
 
 def bootstrap_correlation(
@@ -208,6 +216,7 @@ def bootstrap_correlation(
     Reference: Künsch (1989), Ann. Statist. 17, 1217-1241; D. S. Wilks, J. Climate 10 (1997) 65-82 for fields.
     """
     x, y = paired(driver, field, lag)
+    x, y = x - x.mean(axis=0), y - y.mean()
     counts = block_counts(len(y), block or int(np.ceil(len(y) ** (1 / 3))), draws, seed)
 
     def mean(values: np.ndarray) -> np.ndarray:
