@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from gridvit.analysis.attribution import Readout, region_weights
+from gridvit.analysis.attribution import Readout, Replace, region_weights
 from gridvit.errors import InputError
 from gridvit.grid import Grid
+from gridvit.physics.planted import Planted
+from gridvit.physics.planted_truth import PlantedTruth
 from gridvit.rollout import Context
 
 GRID = Grid.latlon(5, 7)
@@ -65,6 +67,70 @@ def test_40_integrated_gradients_are_complete() -> None:
     )
     assert (f.integrated_gradient(state, base, 1).flatten(1).sum(1) - change).abs().max() > 1e-3
     assert (((state - base) * f.gradient(state)).flatten(1).sum(1) - change).abs().max() > 1e-3
+
+
+@dataclass(frozen=True)
+class History:
+    """The mean of the planted world's next state, as a step on the last three: x_{t+1} = A_1 x_t + A_2 x_{t-1} + .."""
+
+    matrices: Tensor
+    grid: Grid
+    dt: float = 1.0
+    variables: tuple[str, ...] = ("now", "before", "earlier")
+
+    def __call__(self, state: Tensor, context: Context | None = None) -> Tensor:
+        now = torch.einsum("kij,bkj->bi", self.matrices, state.flatten(2)).reshape(state[:, :1].shape)
+        return torch.cat([now, state[:, :-1]], dim=1)
+
+
+def test_the_gradient_of_the_planted_world_is_its_causal_truth() -> None:
+    grid = Grid.latlon(8, 12)
+    world = Planted.linear(grid, 0.3)
+    matrices = np.zeros((3, grid.size, grid.size))
+    matrices[0] = world.memory * np.eye(grid.size)
+    for link in world.links:
+        cap, mean = world.caps[world.index(link.target)], world.means[world.index(link.source)]
+        matrices[link.lag - 1] += link.strength * np.outer(cap, mean)
+    step, target = History(torch.from_numpy(matrices), grid), world.index("late")
+    weights = region_weights(grid, step.variables, "now", world.caps[target].reshape(grid.shape))
+    for lead in (1, 4):
+        found = Readout(step, weights, lead).gradient(torch.zeros(1, 3, *grid.shape).double())
+        expected = PlantedTruth(world).effects(lead)[:, target]
+        np.testing.assert_allclose(found[0].flatten(1).numpy(), expected, atol=1e-14)
+
+
+@dataclass(frozen=True)
+class Looking:
+    """u -> W u, W the rows of attention, which may be replaced."""
+
+    weights: Tensor
+    grid: Grid = GRID
+    dt: float = 1.0
+    variables: tuple[str, ...] = ("a",)
+
+    def __call__(
+        self, state: Tensor, context: Context | None = None, attention: Replace | None = None
+    ) -> Tensor:
+        weights = self.weights if attention is None else attention(0, self.weights)
+        return (state.flatten(2) @ weights.T).reshape(state.shape)
+
+
+def test_a_region_that_is_not_looked_at_is_knocked_out() -> None:
+    rng = np.random.default_rng(8)
+    weights = torch.from_numpy(rng.dirichlet(np.ones(35), 35))
+    keys = torch.arange(35) < 9
+
+    def blind(layer: int, given: Tensor) -> Tensor:
+        kept = torch.where(keys, 0.0, given)
+        return kept / kept.sum(-1, keepdim=True)
+
+    readout = Readout(Looking(weights), torch.full((1, 5, 7), 1 / 35).double())
+    state = torch.from_numpy(rng.standard_normal((2, 1, 5, 7)))
+    found = readout.knock_out(state, [blind, lambda layer, given: given])
+    flat = state.flatten(1)
+    rest = (flat[:, 9:] @ weights[:, 9:].T) / weights[:, 9:].sum(1)
+    torch.testing.assert_close(found[:, 0], (flat @ weights.T).mean(1) - rest.mean(1))
+    assert not found[:, 1].any()
 
 
 def test_the_whole_occluded_is_the_whole_change() -> None:

@@ -19,6 +19,7 @@ from gridvit.analysis.significance import (
     effective_size_ar1,
     false_discovery,
     leave_years_out,
+    memory,
     phase_surrogates,
     surrogate_p,
 )
@@ -68,7 +69,7 @@ def test_naive_test_of_slow_series_rejects_half_and_the_effective_one_few() -> N
     x, y = red(200, 0.9, 3000, 3), red(200, 0.9, 3000, 4)
     r = np.array([np.corrcoef(x[:, i], y[:, i])[0, 1] for i in range(3000)])
     naive = (correlation_p(r, np.array(200.0)) < 0.05).mean()
-    size = effective_size_ar1(autocorrelation(x, 1)[0], autocorrelation(y, 1)[0], 200)
+    size = effective_size_ar1(memory(x), memory(y), 200)
     assert naive == pytest.approx(0.51, abs=0.03)
     assert 0.015 < (correlation_p(r, size) < 0.05).mean() < 0.05
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,40 @@ from torch import Tensor
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.rollout import Context, Step, check_state, repeat
+
+Replace = Callable[[int, Tensor], Tensor]
+"""``attention(layer, weights) -> weights``, as ``gridvit.nn.replacing`` makes them."""
+
+
+@dataclass(frozen=True, eq=False)
+class WithAttention:
+    """``u(t + dt) = F(u(t); replace)``: a model's step with the attention of every layer replaced.
+
+    Args:
+        step: one that takes ``attention`` when it is called.
+        replace: ``(layer, weights) -> weights``.
+    """
+
+    step: Any
+    replace: Replace
+
+    @property
+    def grid(self) -> Grid:
+        """The step's own."""
+        return self.step.grid
+
+    @property
+    def dt(self) -> float:
+        """The step's own."""
+        return self.step.dt
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The step's own."""
+        return self.step.variables
+
+    def __call__(self, state: Tensor, context: Context | None = None) -> Tensor:
+        return self.step(state, context, attention=self.replace)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +133,18 @@ class Readout:
         with torch.no_grad():
             rest = self(state)
             return torch.stack([(self(state + size * g) - rest) / size for g in patterns.to(state)], dim=1)
+
+    def knock_out(
+        self, state: Float[Tensor, "batch variable *space"], replacements: Sequence[Replace]
+    ) -> Float[Tensor, "batch replacement"]:
+        """``f(u) - f(u; replaced attention)`` for each: what looking there does, if the network's layers all look so.
+
+        With the keys of a region masked and the rest renormalised the region is not seen; its own tokens still are.
+        """
+        with torch.no_grad():
+            full = self(state)
+            blind = (replace(self, step=WithAttention(self.step, each)) for each in replacements)
+            return torch.stack([full - f(state) for f in blind], dim=1)
 
 
 def region_weights(

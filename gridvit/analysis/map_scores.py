@@ -83,7 +83,7 @@ def planted_scores(
         lead: in steps.
 
     Returns:
-        Along ``method``: ``auroc`` and ``average_precision`` of the size of the map, ``sign_agreement``,
+        Along ``map``: ``auroc`` and ``average_precision`` of the size of the map, ``sign_agreement``,
         ``pattern_correlation`` with the causal effect, and ``confounder_leak`` (mean over the regions that share a
         cause with the target; NaN where none does). Attribute ``prevalence``: share of the area that acts.
 
@@ -116,11 +116,11 @@ def planted_scores(
         "confounder_leak": "weight of the confounded region over that of the cause",
     }
     table = {
-        name: ("method", np.array(column), {"long_name": text, "units": "1"})
+        name: ("map", np.array(column), {"long_name": text, "units": "1"})
         for (name, text), column in zip(labels.items(), zip(*rows, strict=True), strict=True)
     }
     attrs = {"target": target, "lead": lead, "prevalence": float(areas[acts].sum() / areas[outside].sum())}
-    return xr.Dataset(table, {"method": list(maps)}, attrs)
+    return xr.Dataset(table, {"map": ("map", list(maps), {"long_name": "map that is scored"})}, attrs)
 
 
 def _shared_causes(truth: PlantedTruth, target: str, lead: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -27,6 +27,11 @@ def autocorrelation(series: Float[np.ndarray, "time *cell"], lags: int) -> Float
     return np.divide(found, power, out=np.full_like(found, np.nan), where=power > 0)
 
 
+def memory(series: Float[np.ndarray, "time *cell"]) -> Float[np.ndarray, "*cell"]:
+    """``rho(1)``, what ``effective_size_ar1`` asks for."""
+    return np.asarray(autocorrelation(series, 1)[0])
+
+
 def effective_size(
     rho_x: Float[np.ndarray, "lag *cell"], rho_y: Float[np.ndarray, "lag *cell"], n: int
 ) -> Float[np.ndarray, "*cell"]:

@@ -10,11 +10,11 @@ from jaxtyping import Bool, Float, Shaped
 
 from gridvit.analysis.modes import eof_regression
 from gridvit.analysis.significance import (
-    autocorrelation,
     correlate,
     correlation_p,
     effective_size_ar1,
     false_discovery,
+    memory,
     moments,
     paired,
 )
@@ -29,21 +29,23 @@ def anomalies(
 ) -> Float[np.ndarray, "time *cell"]:
     r"""``x'(t) = x(t) - c(day of year) - a t``: without the annual cycle and a straight line in each cell.
 
-    What two places share of season and warming correlates without either acting on the other. Missing values stay.
+    Both by one least-squares fit to what is there. What two places share of season and warming correlates without
+    either acting on the other. Missing values stay.
 
     Args:
         field: series in each cell.
         times: datetime64, cftime dates, or plain numbers (then a mean in place of the cycle).
         trend: whether to take the line off.
     """
-    flat = field.reshape(1, len(field), 1, -1)
-    left = (flat - Climatology.fit(flat, times).at(times))[0, :, 0].reshape(field.shape)
+    left = _without_cycle(field, times)
     if not trend:
         return left
-    clock = np.linspace(-1.0, 1.0, len(field))
-    slope = regression(left, clock, axis="series")
-    present = np.where(np.isnan(left), np.nan, clock.reshape(-1, *(1,) * (field.ndim - 1)))
-    return left - (present - mean_present(present, (0,))) * slope
+    # Frisch and Waugh: the line is fitted jointly with the cycle where both sides are without it
+    clock = np.linspace(-1.0, 1.0, len(field)).reshape(-1, *(1,) * (field.ndim - 1))
+    line = _without_cycle(np.where(np.isnan(field), np.nan, clock), times)
+    power = mean_present(line**2, (0,))
+    slope = np.divide(mean_present(left * line, (0,)), power, out=np.zeros_like(power), where=power > 0)
+    return left - slope * line
 
 
 def region_mean(
@@ -110,7 +112,7 @@ def partial_correlation(
         if len(cells) and len(late) > own + 4:
             x, y = _left(flat[times][:, cells], given), _left(late, given)
             r[cells] = correlate(y, x, 0)
-            size[cells] = effective_size_ar1(autocorrelation(x, 1)[0], autocorrelation(y, 1)[0], len(y))
+            size[cells] = effective_size_ar1(memory(x), memory(y), len(y))
     return r.reshape(field.shape[1:]), size.reshape(field.shape[1:])
 
 
@@ -186,7 +188,7 @@ def _maps(
     early, late = paired(series, values, lead)
     r = correlate(series, values, lead)
     pairs = (~np.isnan(early)).sum(axis=0)
-    size = effective_size_ar1(autocorrelation(early, 1)[0], autocorrelation(late, 1)[0], pairs)
+    size = effective_size_ar1(memory(early), memory(late), pairs)
     partial, partial_size = partial_correlation(series, values, lead, own)
     p, partial_p = correlation_p(r, size), correlation_p(partial, partial_size, own)
     return {
@@ -215,3 +217,8 @@ def _eof_map(early: np.ndarray, late: np.ndarray, weights: np.ndarray, modes: in
 def _left(values: np.ndarray, given: np.ndarray) -> np.ndarray:
     """What least squares on ``given`` leaves."""
     return values - given @ np.linalg.lstsq(given, values, rcond=None)[0]
+
+
+def _without_cycle(field: np.ndarray, times: np.ndarray) -> np.ndarray:
+    flat = field.reshape(1, len(field), 1, -1)
+    return (flat - Climatology.fit(flat, times).at(times))[0, :, 0].reshape(field.shape)
