@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python experiments/demo/demo.py
 
 test: $(VENV)/.installed-tools
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 
 lint: $(VENV)/.installed-tools
 	$(BIN)/ruff check .

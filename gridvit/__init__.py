@@ -28,7 +28,7 @@ _HOME = {
     "train": "gridvit.run",
 }
 # Modules that are reached as attributes, e.g. gridvit.analysis.attention_distance or gridvit.rollout.rollout.
-_MODULES = ("analysis", "data", "nn", "physics", "report", "rollout", "run", "training")
+_MODULES = ("analysis", "cluster", "data", "nn", "physics", "report", "rollout", "run", "training")
 
 
 def __getattr__(name: str) -> Any:

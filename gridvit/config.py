@@ -190,6 +190,7 @@ class SimulateConfig:
         cutoff: cycles per domain, on the sphere degree of the harmonics, at which the spectrum of the initial states
             falls to 1/e.
         seed: seed of the initial states and of drawn coefficients.
+        spinup: frames that are left out first, until what is forced has forgotten its initial state; time counts on.
         scheme: a named scheme of linear advection-diffusion, a Runge-Kutta tableau for any equation, or "etdrk4",
             "ars222", "ars443" for one with a linear part; a good one where none is given.
         accuracy: even order of the central differences, or "spectral"; of a method (Runge-Kutta, splitting), not of a
@@ -210,6 +211,7 @@ class SimulateConfig:
     samples: int = 64
     cutoff: float = 4.0
     seed: int = 0
+    spinup: int = 0
     scheme: str = ""
     accuracy: int | str = 2
     substeps: int = 0
@@ -219,6 +221,6 @@ class SimulateConfig:
 
     def __post_init__(self) -> None:
         require(self, 1, "shape", "steps", "samples", "workers")
-        require(self, 0, "dt", "seed", "substeps")
+        require(self, 0, "dt", "spinup", "seed", "substeps")
         if not all(0 < length < inf for length in self.lengths):
             raise InputError("simulate.lengths above 0 and finite", str(self.lengths), "correct it")

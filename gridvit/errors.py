@@ -13,6 +13,11 @@ class InputError(ValueError):
         super().__init__(f"expected {expected}, got {got}: {do}")
         self._parts = expected, got, do
 
+    def at(self, place: str) -> InputError:
+        """The same refusal of something in ``place``, such as "line 3 of a.txt"."""
+        expected, got, do = self._parts
+        return InputError(f"{expected} in {place}", got, do)
+
     def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
         """The same sentence in another process."""
         return type(self), self._parts

@@ -8,6 +8,7 @@ import re
 from argparse import ArgumentError
 from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from gridvit.errors import InputError
 T = TypeVar("T")
 
 
+@lru_cache(8)
 def parser_of(kind: type, prog: str, description: str = "") -> ArgumentParser:
     """A parser with one option per field of the dataclass ``kind``, and ``--config FILE``."""
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)
@@ -41,7 +43,7 @@ def parse(
     Raises:
         InputError: an unknown key (the nearest right one is named), a value of the wrong type, no such file.
     """
-    parser = parser_of(kind, prog, description)
+    parser = parser_of(kind, prog, description)  # type: ignore[arg-type]
     try:
         return _built(kind, parser.instantiate(parser.parse_args(list(arguments))))
     except (ArgumentError, TypeError, ValueError) as error:
@@ -102,6 +104,13 @@ def explained(message: str, keys: Sequence[str]) -> InputError:
         return InputError("an option that exists", repr(unknown), hint)
     if value := re.search(r'Parser key "([^"]+)": (?:.*?)Expected (.*?)\. Got value: (.*)', text):
         return InputError(f"{value[1]} to be {_wanted(value[2])}", value[3], "correct the value")
+    if union := re.search(
+        r'Parser key "([^"]+)": .*? Subtypes: \[(.*?)\] Errors: .*? Given value: (.*)', text
+    ):
+        kinds = [kind for kind in re.findall(r"<class '(\w+)'>", union[2]) if kind != "NoneType"]
+        return InputError(
+            f"{union[1]} to be {' or '.join(map(_wanted, kinds))}", union[3], "correct the value"
+        )
     return InputError("options that can be read", text.removesuffix("."), "see --help for the options")
 
 

@@ -14,12 +14,12 @@ class ObjectiveConfig:
     """What is minimised.
 
     Args:
-        kind: "next-step": the error of the increment to the next state, or to each of ``data.leads``; "unrolled": the
-            mean error of a rollout.
+        kind: "next-step": the error of the increment to the next state, or to each of ``data.leads`` (by one network
+            that is told which, if ``model.leads`` says so); "unrolled": the mean error of a rollout.
         steps: of the model in the rollouts of "unrolled", at the end of the training and wherever it is validated.
         gradient: "through" all steps of a rollout, or of each step's error through the "last" alone, the state before
             it held fixed (pushforward).
-        grow: part of the epochs over which rollouts grow, from one step, to ``steps``; 0 for all of them at once.
+        grow: part of the epochs in which rollouts grow, from one step to ``steps``; 0 for all of them at once.
     """
 
     kind: Literal["next-step", "unrolled"] = "next-step"
@@ -33,8 +33,8 @@ class ObjectiveConfig:
         refuse_unused(self)
         require(self, 1, "steps")
         require(self, 0, "grow")
-        if self.grow > 1:
-            raise InputError(f"{self.PATH}.grow of at most 1", str(self.grow), "correct it")
+        if self.grow >= 1:
+            raise InputError(f"{self.PATH}.grow below 1", str(self.grow), "leave epochs for the whole length")
 
 
 USED = {"next-step": (), "unrolled": ("steps", "gradient", "grow")}
@@ -61,37 +61,67 @@ class TrainingConfig:
     Args:
         objective: what is minimised.
         epochs: passes over the training windows.
-        batch_size: windows in a step of the optimiser.
-        learning_rate: peak of a schedule with linear warm-up and cosine decay.
+        batch_size: windows in a step of the optimiser, which the devices share.
+        learning_rate: peak of the schedule; 0 for one that is good for the width, 1e-3 up to 128 and less beyond.
         weight_decay: decoupled decay of the weight matrices (AdamW).
         warmup_steps: steps of linear warm-up.
+        schedule: of the learning rate after it: "cosine" down to 0 at the end, "constant", or "trapezoid", constant and
+            then in a line down to 0, which can be cut short or gone on with.
+        cooldown: part of all steps over which a "trapezoid" falls.
+        weights: of variables in the loss, by name or by a pattern with *, e.g. {"*_850": 0.85, tp: 2}; those of all
+            patterns that match multiply, and the mean of all variables is made 1.
         clip: largest norm of the gradient.
         ema: what is left per step of older weights in the moving average that is validated and kept, such as 0.999;
             0 for the last weights themselves.
         precision: of matrix products and attention: "32", or "bf16" and "16" (mixed with 32) for devices that are
             faster so; see ``model.half``.
+        reach: what is added to the loss for each unit of D^2 / D_uniform^2, D the root mean square of the distance
+            over which heads attend: above 0 encourages near, below 0 far, such as -0.1 for a teleconnection; 0 for
+            nothing.
         shift: periodic axes along which each batch is rolled by a random number of cells.
         seed: seed of weights, data order and shifts.
         workers: processes that prepare batches; none is right for data in memory.
+        checkpoint_minutes: between checkpoints within an epoch; 0 for one at the end of each epoch alone.
         accelerator: what to train on; "auto" takes a CUDA device where there is one.
+        devices: processes on each node, one for each device.
+        nodes: machines that train together.
+        strategy: "ddp": each device holds the whole model; "shard": each holds its share of weights, gradients and
+            moments, and fetches the others' block by block (FSDP2), for models that do not fit; "auto" is "ddp".
     """
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     epochs: int = 30
     batch_size: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 0.0
     weight_decay: float = 0.05
     warmup_steps: int = 50
+    schedule: Literal["cosine", "constant", "trapezoid"] = "cosine"
+    cooldown: float | int = 0.2
+    weights: dict[str, float | int] = field(default_factory=dict)
     clip: float = 1.0
     ema: float = 0.0
     precision: Literal["32", "bf16", "16"] = "32"
+    reach: float | int = 0.0
     shift: tuple[str, ...] = ()
     seed: int = 0
     workers: int = 0
+    checkpoint_minutes: float | int = 10.0
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = 1
+    nodes: int = 1
+    strategy: Literal["auto", "ddp", "shard"] = "auto"
 
     def __post_init__(self) -> None:
-        require(self, 1, "epochs", "batch_size")
+        require(self, 1, "epochs", "batch_size", "devices", "nodes")
         require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers")
+        require(self, 0, "checkpoint_minutes")
+        if any(weight < 0 for weight in self.weights.values()):
+            raise InputError("training.weights of at least 0", str(self.weights), "correct them")
+        if not 0 < self.cooldown <= 1 or (self.cooldown != 0.2 and self.schedule != "trapezoid"):
+            raise InputError(
+                "training.cooldown above 0 and at most 1, of a training.schedule trapezoid",
+                f"{self.cooldown} of {self.schedule}",
+                "correct it",
+            )
         if self.ema >= 1:
             raise InputError("training.ema below 1", str(self.ema), "take 0.999, or 0 for no average")

@@ -173,7 +173,7 @@ def test_missing_parameter_is_refused():
 def test_every_equation_has_a_right_hand_side_and_a_stable_step(name):
     given = {"velocity": (0.5, 0.25), "diffusivity": 0.1, "viscosity": 0.01}
     sphere = issubclass(EQUATIONS[name], Spherical)
-    ndim = 1 if name == "korteweg-de-vries" else 2
+    ndim = 1 if name in ("korteweg-de-vries", "forced-burgers") else 2
     own = {field.name for field in dataclasses.fields(EQUATIONS[name])}
     equation = equation_from(name, {key: value for key, value in given.items() if key in own})
     grid = Grid.gaussian(8, 16) if sphere else Grid.regular((11, 8)[:ndim])

@@ -23,6 +23,7 @@ from gridvit.nn import ModelStep
 from gridvit.run.export import LARGEST_ERROR, write
 
 TORUS, SPHERE = Grid.regular((6, 10), (3.0, 5.0)), Grid.latlon(7, 12, poles=True)
+pytestmark = pytest.mark.xdist_group("export")  # one process makes what its tests share
 WALLS = Grid.regular((7, 11), periodic=(False, False))
 SIZE = {"width": 40, "depth": 1, "heads": 2}
 CASES = {

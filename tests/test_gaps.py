@@ -197,7 +197,7 @@ def test_loss_by_hand_and_no_gradient_from_masked_cells() -> None:
     found = torch.tensor([[[1.0, 2.0, 3.0]], [[1.0, 1.0, 1.0]], [[5.0, 5.0, 5.0]]], requires_grad=True)
     nan = torch.nan
     target = torch.tensor([[[0.0, nan, 0.0]], [[nan, nan, 3.0]], [[nan, nan, nan]]])
-    loss = present_error(found, target, torch.tensor([1.0, 2.0, 3.0]))
+    loss, _ = present_error(found, target, torch.tensor([1.0, 2.0, 3.0]))
     assert float(loss.detach()) == pytest.approx(
         ((1 * 1 + 3 * 9) / 4 + 4) / 2
     )  # two states count, each the same

@@ -19,6 +19,7 @@ from gridvit.data.windows import resolve
 from gridvit.errors import InputError
 from gridvit.forecast import Forecaster
 
+pytestmark = pytest.mark.xdist_group("members")  # one process makes what its tests share
 ROOT = os.environ.get("GRIDVIT_REAL_DATA")
 NAMES = np.array(["r1i1p1", "r2i1p1", "r3i1p1"])
 

@@ -26,6 +26,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ModelStep
 
+pytestmark = pytest.mark.xdist_group("own")  # one process makes what its tests share
 CNN = '''
 """Two circular convolutions."""
 from torch import nn

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gridvit.config import RunConfig, SimulateConfig
+from gridvit.config import DataConfig, RunConfig, SimulateConfig
 from gridvit.errors import InputError
 from gridvit.parsing import differences, keys_of, load_config, nearest, parse, save_config
 
@@ -132,3 +132,9 @@ def test_dates_and_choices_survive_a_file(tmp_path: Path) -> None:
     assert config.data.select == {"plev": 500.5, "member": "r1"}
     save_config(config, tmp_path / "again.yaml")
     assert load_config(RunConfig, tmp_path / "again.yaml") == config
+
+
+def test_a_value_that_is_none_of_several_types() -> None:
+    with pytest.raises(InputError) as caught:
+        parse(DataConfig, ["--buffer", "much"])
+    assert str(caught.value) == "expected buffer to be a float or an int, got much: correct the value"

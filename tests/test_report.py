@@ -18,6 +18,7 @@ from gridvit.report import Section, build, figures, tables, write_page
 from gridvit.report.page import png, slug
 from gridvit.report.tables import number
 
+pytestmark = pytest.mark.xdist_group("report")  # one process makes what its tests share
 VOID = {"meta", "img", "br", "hr", "link"}
 
 

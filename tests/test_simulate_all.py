@@ -17,6 +17,7 @@ from gridvit.data.fields import load
 from gridvit.data.simulate import generating_step, prepared, simulate
 from gridvit.errors import InputError
 from gridvit.physics import EQUATIONS, METHODS, Semilinear, equation_from, good_of
+from gridvit.rollout import Context
 
 
 @pytest.mark.parametrize("name", EQUATIONS)
@@ -33,10 +34,11 @@ def test_a_name_gives_a_usable_file(name: str, tmp_path: Path, capsys: pytest.Ca
     found = load(path)
     step = generating_step(found.attrs, found.grid)
     assert step is not None
-    u = torch.from_numpy(found.values).double()
+    u, force = torch.from_numpy(found.values).double().tensor_split([len(step.variables)], 2)
     before, after = u[:, :-1].flatten(0, 1), u[:, 1:].flatten(0, 1)
+    context = Context(torch.zeros(6), torch.stack([force[:, :-1], force[:, 1:]], 2).flatten(0, 1))
     space = (0, *range(2, after.ndim))
-    miss, size = ((after - by).abs().amax(space) for by in (step(before), torch.zeros_like(after)))
+    miss, size = ((after - by).abs().amax(space) for by in (step(before, context), torch.zeros_like(after)))
     assert (miss <= 1e-5 * size).all()
     assert ((after - before).abs().amax(space) > 1e-4 * size).any()  # a step that does nothing would miss
     assert (u[0] != u[1]).any()

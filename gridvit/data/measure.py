@@ -150,7 +150,7 @@ def fingerprint(fields: Fields) -> dict[str, Any]:
         "times": ends,
         "grid": fields.grid.describe(),
         "variables": list(fields.names),
-        "files": {name: state for name in files if (state := _state(name))},
+        "files": {name: state for name in files if (state := state_of(name))},
     }
 
 
@@ -170,7 +170,7 @@ def refuse_changed(known: dict[str, Any], fields: Fields) -> None:
             )
 
 
-def _state(name: str) -> list[int]:
+def state_of(name: str) -> list[int]:
     """Bytes, files and last modification (ns) of a file, or of all that is in a store; nothing of an address."""
     path = Path(name)
     if not path.exists():

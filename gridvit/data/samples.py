@@ -20,11 +20,13 @@ class Batch(NamedTuple):
     """u(t + k dt) for each offset k, ``(B, F, V, *space)``, and t, ``(B,)`` seconds or PDE time units in float64.
 
     ``condition`` is ``(B, P)``, the parameters of each window's sample in float64; None where the data have none.
+    ``counts`` is False of a window that stands in where a process has none, and takes part in nothing but the waiting.
     """
 
     frames: Float[Tensor, "batch frame variable *space"]
     time: Float[Tensor, "batch"]
     condition: Float[Tensor, "batch parameter"] | None = None
+    counts: bool = True
 
 
 class Windows(Dataset[Batch]):
@@ -63,7 +65,7 @@ class Windows(Dataset[Batch]):
 
 def joined(parts: Sequence[Batch]) -> Batch:
     """The windows of some batches in one."""
-    frames, times, own = zip(*parts, strict=True)
+    frames, times, own, _ = zip(*parts, strict=True)
     return Batch(torch.cat(frames), torch.cat(times), None if own[0] is None else torch.cat(own))
 
 

@@ -29,17 +29,22 @@ from gridvit.data.simulate_steps import (
 )
 from gridvit.grid import Grid
 from gridvit.physics import (
+    EQUATIONS,
+    Forced,
     Harmonics,
     HarmonicStep,
     LinearEquation,
     LinearScheme,
     Spherical,
+    Vorticity,
     equation_from,
     linear_scheme,
     random_states,
 )
-from gridvit.rollout import Step
+from gridvit.physics.forced import Force
+from gridvit.rollout import Context, Step
 
+FORCE = "force"  # the variable of a file
 CHUNK = 16  # trajectories at once at most
 STATES = 2**24  # bytes of the states in float64 at once
 
@@ -50,7 +55,8 @@ def simulate(config: SimulateConfig) -> xr.Dataset:
     ``gridvit.data.simulate_portions.simulate_to`` writes the same numbers without holding them.
 
     Returns:
-        Variables of the equation along (sample, time, *axes), with the initial frame. Coefficients drawn anew for
+        Variables of the equation along (sample, time, *axes), with the initial frame, and a force drawn anew for every
+        trajectory where one drives it; a force that stays has neither sample nor time. Coefficients drawn anew for
         every trajectory are coordinates along sample. Attributes name equation, parameters and scheme for
         ``generating_step`` and ``exact_step``.
 
@@ -91,6 +97,12 @@ def exact_step(attrs: Mapping[str, Any], grid: Grid, stride: int = 1) -> LinearS
     return linear_scheme("exact", equation, grid, dt)
 
 
+def driving(attrs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Variables of a dataset of these attributes that drove the others, and must be told to the step that made them."""
+    kind = EQUATIONS.get(attrs.get("gridvit_equation", ""))
+    return kind.forces if kind is not None and issubclass(kind, Forced) else ()
+
+
 def prepared(config: SimulateConfig) -> SimulateConfig:
     """Every value that was left open filled in; refuses what cannot be solved before anything is.
 
@@ -108,7 +120,7 @@ def prepared(config: SimulateConfig) -> SimulateConfig:
         most = max(enough_substeps(config, equation, grid) for equation in equations)
         config = replace(config, substeps=most)
     for k in samples:
-        refuse_unstable(_step(config, k), config.steps)
+        refuse_unstable(_step(config, k), config.spinup + config.steps)
     _states(config, 0, 1)
     return config
 
@@ -121,44 +133,81 @@ def batches(config: SimulateConfig) -> list[tuple[int, int]]:
 
 
 def frame_shape(config: SimulateConfig) -> tuple[int, ...]:
-    """(time, variable, *space) of one trajectory."""
-    return (config.steps + 1, len(_step(config, 0).variables), *config.shape)
+    """(time, variable, *space) of one trajectory, force included."""
+    return (config.steps + 1, len(_names(config)), *config.shape)
 
 
 def solve(
     config: SimulateConfig, first: int, count: int
 ) -> Iterator[Float32[np.ndarray, "sample variable *space"]]:
-    """The frames of ``count`` trajectories, one after the other, so that only one need be held.
+    """The frames of ``count`` trajectories, one after the other, so that only one need be held; forces behind states.
 
     Raises:
         InputError: a solution that blew up.
     """
     step, state = _step(config, first), _states(config, first, count)
-    yield state.float().numpy()
-    for frame in range(1, config.steps + 1):
-        with torch.no_grad():
-            state = step(state)
+    force = _forces(config, first, count)
+    for frame in range(config.spinup + config.steps + 1):
+        if frame:
+            with torch.no_grad():
+                state = step(state, _told(force, step.dt, frame - 1))
         kept = state.float()
         if not torch.isfinite(kept).all():
             raise blown_up(step, frame)
-        yield kept.numpy()
+        if frame >= config.spinup:
+            yield (
+                kept.numpy()
+                if force is None
+                else np.concatenate([kept, force(step.dt * frame)], 1, dtype=np.float32)
+            )
+
+
+def _forces(config: SimulateConfig, first: int, count: int) -> Force | None:
+    """t -> f(t) (sample, variable, *space) of some trajectories; each has its own generator, apart from all others."""
+    if not driving(_attributes(config)):
+        return None
+    seeds = [np.random.SeedSequence(config.seed, spawn_key=(k, 2)) for k in range(first, first + count)]
+    equations = [equation_from(config.equation, parameters_of(config, first + k)) for k in range(count)]
+    draws = [
+        equation.draw(grid_of(config), np.random.default_rng(seed))
+        for equation, seed in zip(equations, seeds, strict=True)
+    ]
+    return lambda t: np.stack([draw(t) for draw in draws])
+
+
+def _told(force: Force | None, dt: float, frame: int) -> Context | None:
+    """What a step from a frame is told."""
+    if force is None:
+        return None
+    ends = torch.from_numpy(np.stack([force(dt * frame), force(dt * (frame + 1))], 1))
+    return Context(torch.full((len(ends),), dt * frame, dtype=torch.float64), ends)
 
 
 def dataset(config: SimulateConfig, frames: Any) -> xr.Dataset:
     """Frames (sample, time, variable, *space), in memory or lazy, as a CF dataset."""
-    step, grid = _step(config, 0), grid_of(config)
+    step, grid, names = _step(config, 0), grid_of(config), _names(config)
     dims = ("sample", "time", *grid.names)
-    units = good_for(config).units or ("1",) * len(step.variables)
+    units = good_for(config).units or ("1",) * len(names)
     arrays = {
         name: (dims, frames[:, :, c], {"units": units[c], "long_name": f"{name} of {config.equation}"})
-        for c, name in enumerate(step.variables)
+        for c, name in enumerate(names)
     }
     times = {"units": "s" if is_spherical(config) else "1", "axis": "T", "long_name": "time"}
     coords = {
         "sample": ("sample", np.arange(config.samples), {"long_name": "trajectory"}),
-        "time": ("time", step.dt * np.arange(config.steps + 1), times),
+        "time": ("time", step.dt * (config.spinup + np.arange(config.steps + 1)), times),
     }
+    arrays |= _still_force(config, grid)
     return xr.Dataset(arrays, {**coords, **grid.coords(), **_drawn_coords(config)}, _attributes(config))
+
+
+def _still_force(config: SimulateConfig, grid: Grid) -> dict[str, Any]:
+    """The force of an equation that has one which stays, as a field without time; none where it was drawn."""
+    equation = equation_from(config.equation, parameters_of(config, 0))
+    if drawn(config.parameters) or not isinstance(equation, Vorticity) or not equation.forcing:
+        return {}
+    about = {"units": "1", "long_name": f"force of {config.equation}"}
+    return {FORCE: (grid.names, equation.force(grid).astype(np.float32), about)}
 
 
 def _drawn_coords(config: SimulateConfig) -> dict[str, Any]:
@@ -200,6 +249,11 @@ def _parameters(attrs: Mapping[str, Any], grid: Grid) -> dict[str, Any] | None:
         return None
     parameters = json.loads(attrs["gridvit_parameters"])
     return None if drawn(parameters) else parameters
+
+
+def _names(config: SimulateConfig) -> tuple[str, ...]:
+    """Variables of the frames."""
+    return (*_step(config, 0).variables, *driving(_attributes(config)))
 
 
 def _step(config: SimulateConfig, sample: int) -> Any:

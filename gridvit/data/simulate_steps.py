@@ -180,7 +180,7 @@ def enough_substeps(config: SimulateConfig, equation: Any, grid: Grid) -> int:
         return count
     walls = conditions(config.boundary, grid)
     step = Solver(equation, grid, config.dt, config.scheme, count, config.accuracy, walls)
-    steady = _steady_count(step, config.steps)
+    steady = _steady_count(step, config.spinup + config.steps)
     return steady if steady < MOST else count
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, get_worker_info
 
 from gridvit.data.fields import Fields
+from gridvit.data.loader import Loader
 from gridvit.data.rounds import Round, Rounds
 from gridvit.data.samples import Batch, joined
-from gridvit.data.sharing import batch_edges, share
+from gridvit.data.sharing import run_edges, share, turns
 from gridvit.data.stored import Stored
 from gridvit.errors import InputError
 
@@ -27,8 +28,8 @@ class Stream:
     """Batches of u(t + k dt), k in ``offsets``, in an order that is a function of (seed, epoch) alone.
 
     ``Rounds`` says what is read when. The windows of a round are shuffled and gathered from its frames by one index
-    operation, while a thread reads the next round; it ends with the iterator. Of several processes each has its
-    share of the batches (``batch_edges``).
+    operation, while a thread reads the next round; it ends with the iterator. Of several processes each has a run of
+    the order, and reads what that takes (``run_edges``).
 
     Args:
         fields: the part, its values ``Stored``.
@@ -61,13 +62,16 @@ class Stream:
         )
         self.parameters = None if fields.parameters is None else torch.from_numpy(fields.parameters)
         span = offsets[-1] - offsets[0]
-        batch = batch_size * len(offsets) * self.values.frame_bytes
+        own = -(-batch_size // rank[1]) + (rank[1] > 1)  # windows of a batch, at most
+        batch = own * len(offsets) * self.values.frame_bytes
         self.rounds = Rounds.of(self.values, span, buffer - BATCHES * batch)
-        self.edges = share(batch_edges(self.rounds.windows, batch_size, rank[1]), *rank)
+        self.edges = run_edges(self.rounds.windows, batch_size, *rank)
         self.seed, self.fixed = seed, fixed
         self.pools: list[Tensor] = []  # of two rounds, kept from epoch to epoch
-        self.spare = Spare((batch_size * len(offsets), *self.values.shape[2:]))
-        self.epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers that live on see it change
+        self.spare = Spare((own * len(offsets), *self.values.shape[2:]))
+        self.ranks, self.workers = rank[1], 0
+        # Of the next pass; workers that live on see them change.
+        self.epoch, self.first = (torch.zeros(1, dtype=torch.int64).share_memory_() for _ in range(2))
 
     def __len__(self) -> int:
         return len(self.edges) - 1
@@ -76,9 +80,34 @@ class Stream:
         """The epoch that the next pass belongs to."""
         self.epoch[0] = 0 if self.fixed else epoch
 
+    def begin_at(self, batch: int) -> None:
+        """The batch that the next pass begins with."""
+        self.first[0] = batch
+
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Processes, and workers of each: every one has its own share of the batches and of the memory."""
+        return self.ranks, self.workers
+
+    @property
+    def standing_in(self) -> None:
+        """Each process has windows of every batch."""
+
+    def _mine(self) -> np.ndarray:
+        """The edges of this process's batches from the first on.
+
+        torch asks the workers in turn, from worker 0: so that stands in for the one whose turn it is.
+        """
+        worker, first = get_worker_info(), int(self.first)
+        if worker is None:
+            return self.edges[first:]
+        shares = [share(self.edges, i, worker.num_workers) for i in range(worker.num_workers)]
+        order = turns([len(edges) - 1 for edges in shares])
+        me = (worker.id + (order[first] if first < len(order) else 0)) % worker.num_workers
+        return shares[me][order[:first].count(me) :]
+
     def __iter__(self) -> Iterator[Batch]:
-        worker = get_worker_info()
-        edges = self.edges if worker is None else share(self.edges, worker.id, worker.num_workers)
+        edges = self._mine()
         if len(edges) < 2:
             return
         parts: list[Batch] = []
@@ -131,27 +160,13 @@ class Stream:
                 yield wanted[i], pool
 
 
-class StreamLoader:
-    """The batches of a stream, prepared in this process or by workers, for Lightning, which calls ``set_epoch``.
-
-    Workers open the file themselves. An error of theirs is raised here as what it is.
-    """
+class StreamLoader(Loader):
+    """The batches of a stream, prepared in this process or by workers, which open the file themselves."""
 
     def __init__(self, stream: Stream, workers: int = 0) -> None:
-        self.sampler, self.dataset = stream, _Carried(stream)
-        processes: dict[str, Any] = {"multiprocessing_context": "spawn", "persistent_workers": True}
-        self._loader = DataLoader(
-            self.dataset, batch_size=None, num_workers=workers, **(processes if workers else {})
-        )
-
-    def __len__(self) -> int:
-        return len(self.sampler)
-
-    def __iter__(self) -> Iterator[Batch]:
-        for found in self._loader:
-            if isinstance(found, InputError):
-                raise found
-            yield found
+        options: dict[str, Any] = {"multiprocessing_context": "spawn"} if workers else {}
+        super().__init__(stream, _Carried(stream), workers, batch_size=None, **options)
+        stream.workers = workers
 
 
 class _Carried(IterableDataset[Batch | InputError]):

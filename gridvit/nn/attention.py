@@ -161,11 +161,26 @@ class Attention(nn.Module):
         value = self.value(x).view(batch, tokens, self.heads, -1).transpose(1, 2)  # (B, h, N, d)
         if replace is not None:
             mixed = replace(layer, attention_weights(query, key, self._logits(EVERY, share))) @ value
-        elif (fold := self._fold(share)) is not None:
-            mixed = folded_attention(query, key, value, fold, self.window, self.parts)
         else:
-            mixed = masked_attention(query, key, value, lambda rows: self._bias(rows, share), self.window)
+            mixed = self._mixed(query, key, value, share)
         return self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
+
+    def _mixed(self, query: Tensor, key: Tensor, value: Tensor, share: Share) -> Tensor:
+        """A v on the fast path."""
+        if (fold := self._fold(share)) is not None:
+            return folded_attention(query, key, value, fold, self.window, self.parts)
+        return masked_attention(query, key, value, lambda rows: self._bias(rows, share), self.window)
+
+    def average(
+        self,
+        x: Float[Tensor, "batch token width"],
+        values: Float[Tensor, "token channel"],
+        share: Share = None,
+    ) -> Float[Tensor, "batch head token channel"]:
+        """A v of the weights that ``x`` makes and of values that stand fast, in float32 also under autocast."""
+        with exact(x):
+            query, key = self._query_key(x.float() if x.dtype in HALF else x)
+            return self._mixed(query, key, values.to(query).expand(len(x), self.heads, -1, -1), share)
 
     def weights(
         self, x: Float[Tensor, "batch token width"], share: Share = None, block: int = 256

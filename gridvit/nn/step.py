@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -11,7 +13,7 @@ from gridvit.config import ModelConfig
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Replace
-from gridvit.nn.companion import carried
+from gridvit.nn.companion import following
 from gridvit.nn.conditioning import normalised, refuse_one_lead, with_lead
 from gridvit.nn.features import count, features
 from gridvit.nn.groups import by_place
@@ -20,7 +22,7 @@ from gridvit.nn.inputs import Inputs, grouped
 from gridvit.nn.moving import moved_step
 from gridvit.nn.own import Network, Own, without_attention
 from gridvit.nn.position import rim, with_rim
-from gridvit.nn.vit import ViT
+from gridvit.nn.vit import Look, ViT
 from gridvit.rollout import Context
 
 
@@ -254,13 +256,15 @@ class ModelStep(nn.Module):
         attention: Replace | None = None,
         condition: Float[Tensor, "batch parameter"] | None = None,
         leads: slice = slice(None),
+        look: Look | None = None,
     ) -> Float[Tensor, "batch lead target *space"]:
         """f(x), of order one; an index is the area mean of its output, everywhere."""
+        run = self.network if look is None else partial(self.attending, look=look)
         if self.network.config.leads == "condition":
             told = [with_lead(condition, lead, inputs) for lead in self.channels.relative_leads[leads]]
-            f = torch.stack([self.network(inputs, attention, each) for each in told], 1)
+            f = torch.stack([run(inputs, attention, each) for each in told], 1)
         else:
-            f = self.network(inputs, attention, condition)
+            f = run(inputs, attention, condition)
             f = f.unflatten(1, (-1, len(self.channels.targets)))[:, leads]
         return with_means(f, self.indices, self.grid) if self.indices else f
 
@@ -303,14 +307,6 @@ class ModelStep(nn.Module):
         known = self._both_ends(context)[:, 1, len(self.forcings) :].to(after)
         return with_rim(after, known, self.given.to(after.device))
 
-    def following(
-        self, state: Float[Tensor, "batch variable *space"], after: Float[Tensor, "batch target *space"]
-    ) -> Float[Tensor, "batch variable *space"]:
-        """The state of which u and y are ``after``: earlier frames move up by one."""
-        if len(self.channels.targets) == len(self.variables):
-            return after
-        return torch.cat([after, carried(state, self.channels)], 1)
-
     def forward(
         self,
         state: Float[Tensor, "batch variable *space"],
@@ -318,7 +314,7 @@ class ModelStep(nn.Module):
         attention: Replace | None = None,
     ) -> Float[Tensor, "batch variable *space"]:
         """One step of a physical state; ``attention`` sees and may replace the weights of every layer."""
-        return self.following(state, self.predict(state, context, attention, slice(1))[:, 0])
+        return following(state, self.predict(state, context, attention, slice(1))[:, 0], self.channels)
 
     @torch.no_grad()
     def token_share(

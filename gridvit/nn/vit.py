@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 
@@ -13,7 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 from gridvit.config import ModelConfig
 from gridvit.grid import Grid
-from gridvit.nn.attention import Replace
+from gridvit.nn.attention import Attention, Replace
 from gridvit.nn.bias import Bias, make_biases
 from gridvit.nn.bias.groups import Grouped
 from gridvit.nn.bias.precision import HALF, check_precision, computed_in
@@ -31,6 +31,8 @@ from gridvit.nn.rotary import Rotary
 from gridvit.nn.stem import Decoder
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
+
+Look = Callable[[Attention, Tensor, Tensor | None], None]  # (attention, its tokens, their share of values)
 
 
 class ViT(nn.Module):
@@ -121,14 +123,16 @@ class ViT(nn.Module):
         x: Float[Tensor, "batch input *space"],
         attention: Replace | None = None,
         condition: Float[Tensor, "batch condition"] | None = None,
+        look: Look | None = None,
     ) -> Float[Tensor, "batch out *space"]:
         """Increments; ``attention(layer, weights) -> weights`` sees, and may replace, every layer's weights.
 
-        ``condition`` is of order one; a network without conditions ignores it.
+        ``condition`` is of order one; a network without conditions ignores it. ``look(attention, tokens, share)`` is
+        called with what each layer's attention is given.
         """
         self._refuse_rounded(x)
         begun, beside = self._begin(x)
-        for h in self._through(begun, self.share(x), condition, attention):  # noqa: B007 (the last is wanted)
+        for h in self._through(begun, self.share(x), condition, attention, look):  # noqa: B007 (the last is wanted)
             pass
         return self._end(h[:, self.config.registers :], x, beside)
 
@@ -161,11 +165,18 @@ class ViT(nn.Module):
         return [Features.of(layer, kept[layer], areas, tokens) for layer in chosen]
 
     def _through(
-        self, h: Tensor, share: Tensor | None, condition: Tensor | None, attention: Replace | None = None
+        self,
+        h: Tensor,
+        share: Tensor | None,
+        condition: Tensor | None,
+        attention: Replace | None = None,
+        look: Look | None = None,
     ) -> Iterator[Tensor]:
         """Tokens, registers first, after each block."""
         told = self._told(condition)
         for layer, block in enumerate(self._layers):
+            if look is not None:
+                look(block.attention, block.attended(h, told[layer]), share)
             if self.config.checkpointing and torch.is_grad_enabled():
                 h = checkpoint(block, h, layer, attention, share, told[layer], use_reentrant=False)
             else:

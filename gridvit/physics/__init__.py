@@ -24,6 +24,7 @@ from gridvit.physics.equations import (
     Wave,
     equation_from,
 )
+from gridvit.physics.forced import Forced, ForcedBurgers
 from gridvit.physics.good import Good, good_of
 from gridvit.physics.harmonics import Harmonics
 from gridvit.physics.initial import random_field, random_states
@@ -54,6 +55,8 @@ __all__ = [
     "Diffusion",
     "Equation",
     "FitzHughNagumo",
+    "Forced",
+    "ForcedBurgers",
     "Good",
     "GrayScott",
     "HarmonicStep",

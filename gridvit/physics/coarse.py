@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -67,6 +67,9 @@ class Coarse:
         """u(t + dt)."""
         check_space(state, self.grid)
         fine, coarse = self._waves
+        if self.solver.forces and context is not None and context.known is not None:
+            known = resampled(context.known[:, :2].flatten(0, 1), fine, coarse).unflatten(0, (-1, 2))
+            context = replace(context, known=known)
         return resampled(self.solver(resampled(state, fine, coarse), context), coarse, fine)
 
     @cached_property

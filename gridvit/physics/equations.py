@@ -22,6 +22,7 @@ from gridvit.physics.burgers import Burgers
 from gridvit.physics.constant import Accuracy, Operator
 from gridvit.physics.dambreak import DamBreak
 from gridvit.physics.dispersive import KortewegDeVries, KuramotoSivashinsky
+from gridvit.physics.forced import ForcedBurgers
 from gridvit.physics.good import Good
 from gridvit.physics.operators import (
     Matrix,
@@ -211,6 +212,7 @@ EQUATIONS: dict[str, type] = {
     "diffusion": Diffusion,
     "advection-diffusion": AdvectionDiffusion,
     "burgers": Burgers,
+    "forced-burgers": ForcedBurgers,
     "wave": Wave,
     "korteweg-de-vries": KortewegDeVries,
     "kuramoto-sivashinsky": KuramotoSivashinsky,

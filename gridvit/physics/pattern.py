@@ -144,5 +144,6 @@ def check_coefficients(
         value = number(getattr(equation, name), f"the {name}")
         if not abs(value) < float("inf") or (name in positive and value < 0):
             sign = "of zero or more" if name in positive else "that is finite"
-            raise InputError(f"a {name} {sign}", f"{value}", "correct its sign or size")
+            article = "an" if name[0] in "aeiou" else "a"
+            raise InputError(f"{article} {name} {sign}", f"{value}", "correct its sign or size")
         object.__setattr__(equation, name, value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from gridvit.grid import Grid
 from gridvit.physics.apply import GIVEN, Boundary, Tendency, check_space, fit, padder
 from gridvit.physics.constant import SPECTRAL, Accuracy
 from gridvit.physics.equations import LinearEquation
+from gridvit.physics.forced import Carried, Forced
 from gridvit.physics.operators import choose
 from gridvit.physics.pattern import Equation, Semilinear
 from gridvit.physics.splitting import SPLITTINGS, split_factor, split_step
@@ -138,11 +140,26 @@ class Solver:
         """Names of the equation's variables."""
         return self.equation.variables(self.grid.ndim)
 
+    @property
+    def forces(self) -> tuple[str, ...]:
+        """Names of the fields that a step must be told at both its ends; none where nothing drives the equation."""
+        return self.equation.forces if isinstance(self.equation, Forced) else ()
+
+    @property
+    def _whole(self) -> Any:
+        """The equation of all that is stepped."""
+        return Carried(self.equation) if isinstance(self.equation, Forced) else self.equation
+
     def __call__(
         self, state: Float[Tensor, "batch variable *space"], context: Context | None = None
     ) -> Float[Tensor, "batch variable *space"]:
-        """u(t + dt)."""
+        """u(t + dt); of an equation with a force, which the context knows at t and t + dt, see ``Carried``."""
         check_space(state, self.grid)
+        if self.forces:
+            return self._blocks(self._whole.start(state, context, self.dt))[:, : state.shape[1]]
+        return self._blocks(state)
+
+    def _blocks(self, state: Tensor) -> Tensor:
         block = max(1, BLOCK // max(1, state[0:1].numel())) if state.device.type == "cpu" else len(state)
         if len(state) <= block:
             return self._steps(state)
@@ -177,16 +194,16 @@ class Solver:
         dt = float(self.dt) / self.substeps
         if self.tableau in SPLITTINGS:
             return split_step(
-                self.tableau, require_split(self.equation), self.grid, dt, self.accuracy, self.boundary
+                self.tableau, require_split(self._whole), self.grid, dt, self.accuracy, self.boundary
             )
-        method, tendency = TABLEAUX[self.tableau], self.equation.rhs(self.grid, self.accuracy, self.boundary)
+        method, tendency = TABLEAUX[self.tableau], self._whole.rhs(self.grid, self.accuracy, self.boundary)
         return lambda u: method.advance(tendency, u, dt)
 
     @cached_property
     def _fused(self) -> Callable[[Tensor, int], Tensor]:
         advance = self._padded_once if self._wraps_locally else self._advance
         # A plain step first: what an equation works out once must not be worked out inside the compiler.
-        advance(torch.zeros((1, len(self.variables), *self.grid.shape)))
+        advance(torch.zeros((1, len(self._whole.variables(self.grid.ndim)), *self.grid.shape)))
 
         def several(u: Tensor, count: int) -> Tensor:
             for _ in range(count):
@@ -198,7 +215,7 @@ class Solver:
 
     @property
     def _wraps_locally(self) -> bool:
-        equation, grid = self.equation, self.grid
+        equation, grid = self._whole, self.grid
         local = isinstance(equation, Semilinear) and equation.local(grid.ndim)
         return local and all(grid.periodic) and self.accuracy != SPECTRAL
 
@@ -206,8 +223,8 @@ class Solver:
     def _padded_once(self) -> Callable[[Tensor], Tensor]:
         """A step on ghost cells for all its stages: they cost less than to be renewed at each of them."""
         method, dt = TABLEAUX[self.tableau], float(self.dt) / self.substeps
-        tendency = self.equation.rhs(self.grid, self.accuracy, GIVEN)
-        block = torch.zeros((1, len(self.variables), *(64,) * self.grid.ndim))
+        tendency = self._whole.rhs(self.grid, self.accuracy, GIVEN)
+        block = torch.zeros((1, len(self._whole.variables(self.grid.ndim)), *(64,) * self.grid.ndim))
         width = [len(method.a) * (64 - left) // 2 for left in tendency(block).shape[2:]]
         pad = padder(self.grid, width)
         return lambda u: method.advance(tendency, pad(u), dt)

@@ -184,7 +184,7 @@ def scheme(
     means = states.nanmean(dim=tuple(range(2, states.ndim)), keepdim=True).expand_as(states)
     filled = torch.where(states.isnan(), means, states)  # a solver knows no gaps
     known = solvers(test, config.data.stride, step.channels.pace)
-    references, courant = schemes(known, grid, filled[:, : len(step.channels.targets)], patch)
+    references, courant = schemes(known, grid, filled[:, : len(step.channels.targets)], patch, context)
     values = test.array[:, :, 0].astype(np.float64)
     values = np.where(np.isnan(values), np.nanmean(values), values)
     table = compare(
@@ -214,15 +214,21 @@ def energetic(values: np.ndarray, ndim: int, share: float) -> np.ndarray:
 
 
 def schemes(
-    known: dict[str, Step], grid: Grid, states: torch.Tensor, patch: tuple[int, ...]
+    known: dict[str, Step],
+    grid: Grid,
+    states: torch.Tensor,
+    patch: tuple[int, ...],
+    context: Context | None = None,
 ) -> tuple[dict[str, Stencil], list[float] | None]:
     """The generating and the exact scheme, the stable named ones, and the Courant numbers.
 
-    The first two are probed at the same states and cells as the model: the stencil of a nonlinear step depends on both.
+    The first two are probed at the same states and cells as the model and told the same: the stencil of a nonlinear
+    step depends on it.
     """
     cells = patch_cells(patch)
     references = {
-        name: first_variable(phase_average(probe(step, states, cells))) for name, step in known.items()
+        name: first_variable(phase_average(probe(step, states, cells, context)))
+        for name, step in known.items()
     }
     exact = known.get("exact")
     if not isinstance(exact, LinearScheme):

@@ -24,7 +24,7 @@ from gridvit.data.fields import Fields
 from gridvit.data.loading import in_memory, within
 from gridvit.data.measure import Measured
 from gridvit.data.rounds import GIB
-from gridvit.data.simulate import exact_step, generating_step
+from gridvit.data.simulate import driving, exact_step, generating_step
 from gridvit.data.simulate_drawn import drawn, with_own
 from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
@@ -119,6 +119,9 @@ def forecasts(
 def solved(cases: Cases, stride: int) -> dict[str, Float[np.ndarray, "case lead variable *space"]]:
     """Forecasts of the solvers by name, each trajectory's with the coefficients that were drawn for it."""
     attrs, names, told = cases.fields.attrs, cases.fields.parameter_names, cases.fields.parameters
+    if why := untold(cases.fields, stride * cases.channels.pace):
+        log.info("left out the solver: %s", why)
+        return {}
     wanted = drawn(json.loads(attrs.get("gridvit_parameters", "{}")))
     if missing := [name for name in wanted if name not in names]:
         log.info("left out the solver: each trajectory has its own %s, not in data.parameters", missing[0])
@@ -132,7 +135,8 @@ def solved(cases: Cases, stride: int) -> dict[str, Float[np.ndarray, "case lead 
         fields = replace(cases.fields, attrs=own)
         for name, solver in solvers(fields, stride, cases.channels.pace).items():
             all_cases = found.setdefault(name, np.empty(cases.truth.shape))
-            all_cases[rows] = stepped(solver, part.states.astype(np.float64), part)
+            known = part.known if driving(attrs) else None
+            all_cases[rows] = stepped(solver, part.states.astype(np.float64), part, known)
     return found
 
 
@@ -195,12 +199,23 @@ def solvers(fields: Fields, stride: int, pace: int = 1) -> dict[str, Step]:
     maker = generating_step(attrs, grid, stride * pace)
     if (
         maker is None
-        or maker.variables != fields.names
+        or maker.variables != fields.targets.names
+        or untold(fields, stride * pace)
         or not math.isclose(maker.dt, fields.step.seconds * pace, rel_tol=1e-6)
     ):
         return {}
     exact = exact_step(attrs, grid, stride * pace)
     return {maker_name(attrs): maker} | ({} if exact is None else {"exact": exact})
+
+
+def untold(fields: Fields, frames: int) -> str:
+    """Why a solver over so many frames of the file is not told what drove them; nothing where it is, or nothing did."""
+    forces, forcing = driving(fields.attrs), tuple(v.name for v in fields.variables if v.role == "forcing")
+    if not forces or (forces == forcing and frames == 1):
+        return ""
+    if forces == forcing:
+        return f"{', '.join(forces)} between the ends of a step of {frames} frames is not known"
+    return f"data.forcings are not {', '.join(forces)} alone, which drove the data"
 
 
 def maker_name(attrs: Mapping[str, Any]) -> str:

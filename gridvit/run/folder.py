@@ -16,11 +16,24 @@ from gridvit.data.loading import open_fields
 from gridvit.errors import InputError
 from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.parsing import differences, load_config, save_config
+from gridvit.run.record import RECORD
+from gridvit.training.interruption import MARKER
 
 STATISTICS = "statistics.npz"
 KNOWN = {"config.yaml", "checkpoints", STATISTICS, "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc",
-         "analysis.nc", "report.html", "figures"}  # fmt: skip
-FREE = ("name", "root", "evaluation.", "data.dask")  # fields that do not change what is trained
+         "analysis.nc", "report.html", "figures", RECORD, MARKER}  # fmt: skip
+FREE = (
+    "name",
+    "root",
+    "evaluation.",
+    "data.dask",
+    "training.workers",
+    "training.checkpoint_minutes",
+    "training.accelerator",
+    "training.devices",
+    "training.nodes",
+    "training.strategy",
+)  # fields that do not change what is trained
 
 
 @dataclass(frozen=True)
@@ -69,13 +82,15 @@ class RunFolder:
             what = f"{self.path}, which holds {strange[0] if strange else 'other things'}"
             raise InputError("a new folder or a run", what, "choose another --name")
 
-    def claim(self, config: RunConfig, overwrite: bool) -> None:
-        """Make the folder that of ``config``: new, resumed, or emptied where ``overwrite`` says so."""
+    def claim(self, config: RunConfig, overwrite: bool) -> bool:
+        """Make the folder that of ``config``: new, resumed (True), or emptied where ``overwrite`` says so."""
         self.refuse(config, overwrite)
         if overwrite and self.path.exists():
             shutil.rmtree(self.path)
+        resumed = (self / "config.yaml").is_file()
         (self / "checkpoints").mkdir(parents=True, exist_ok=True)
         save_config(config, self / "config.yaml")
+        return resumed
 
     def fields(self, forecaster: Forecaster, data: xr.Dataset | None = None) -> Fields:
         """The data of the run (or ``data`` in their place), checked against its model."""

@@ -14,6 +14,7 @@ import xarray as xr
 
 from gridvit import checkpoint
 from gridvit.axes import find_axes
+from gridvit.cluster import refuse_wrong_world
 from gridvit.config import DataConfig, RunConfig, SimulateConfig
 from gridvit.data.choices import open_chosen
 from gridvit.data.matching import ends_among
@@ -27,9 +28,11 @@ from gridvit.forecast import MODEL_FILE, Forecaster
 from gridvit.nn.own import Network
 from gridvit.report import build
 from gridvit.run.folder import STATISTICS, RunFolder, load_fields
+from gridvit.run.record import recorded, session
 from gridvit.training.metrics import read_metrics
 from gridvit.training.plan import plan
 from gridvit.training.train import fit
+from gridvit.training.turns import Turn
 
 log = logging.getLogger("gridvit")
 
@@ -70,19 +73,34 @@ def train(
             ``inputs, outputs, grid``. The files of the run hold its weights and no code: it is given again to
             ``Forecaster.load``, ``evaluate`` and ``analyse``, or named by ``--network`` on the command line.
 
+    Of several processes (``training.devices``, ``training.nodes``) the first one does this alone, but for the training
+    itself; the others end with it, so a script should call this under ``if __name__ == "__main__"`` and do its further
+    work after it. On one machine they are started here, by running the same command or script again.
+
     Raises:
         InputError: see ``RunFolder.refuse`` and ``gridvit.training.train.plan``; nothing has been written then.
+        Interrupted: SIGUSR1 or SIGTERM came; the same call goes on.
     """
+    nodes, devices = config.training.nodes, config.training.devices
+    refuse_wrong_world(nodes, devices)
     folder = RunFolder(Path(config.root) / config.name)
     config = replace(config, data=located(config.data))
     if model is not None:
         config = replace(config, model=replace(config.model, kind="own"))
-    folder.refuse(config, overwrite)
-    known = None if overwrite else Measured.load(folder / STATISTICS)
-    planned = plan(config, load_fields(config, data), known, model)
-    folder.claim(config, overwrite)
-    planned.measured.save(folder / STATISTICS)
-    checkpoint.save(folder / MODEL_FILE, fit(planned, folder.path), planned.description)
+    turn = Turn(nodes * devices)
+    if not turn.first:
+        turn.wait()
+        known = Measured.load(folder / STATISTICS)
+        fit(plan(config, load_fields(config, data), known, model, settled=True), folder.path)
+        raise SystemExit(0)
+    with turn.preparing():
+        folder.refuse(config, overwrite)
+        known = None if overwrite else Measured.load(folder / STATISTICS)
+        planned = plan(config, load_fields(config, data), known, model)
+        resumed = folder.claim(config, overwrite)
+        planned.measured.save(folder / STATISTICS)
+    with recorded(folder.path, session(config, planned.measured, resumed)):
+        checkpoint.save(folder / MODEL_FILE, fit(planned, folder.path), planned.description)
     return folder.path
 
 

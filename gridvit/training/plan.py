@@ -24,6 +24,8 @@ from gridvit.grid import Grid
 from gridvit.nn.features import TIMED
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
+from gridvit.training.devices import refuse_devices
+from gridvit.training.losses import variable_weights
 from gridvit.training.objectives import OBJECTIVES
 
 
@@ -39,12 +41,16 @@ class Plan:
 
 
 def plan(
-    config: RunConfig, fields: Fields, known: Measured | None = None, network: Network | None = None
+    config: RunConfig,
+    fields: Fields,
+    known: Measured | None = None,
+    network: Network | None = None,
+    settled: bool = False,
 ) -> Plan:
     """Split the data, take the statistics of the training part, and build the model.
 
-    ``known`` is what an interrupted run had measured: used again where the files have not changed since. ``network``
-    takes the place of gridvit's own; see ``Own``.
+    ``known`` is what an interrupted run had measured: used again where the files have not changed since, or where it is
+    ``settled`` that they have not, and the data are good. ``network`` takes the place of gridvit's own; see ``Own``.
 
     Raises:
         InputError: data whose statistics are not those ``known``; a part of the split that is too short, a constant
@@ -57,20 +63,26 @@ def plan(
     longest = max(found.leads[-1], config.evaluation.leads * found.pace)
     parts = partition(config.data.split, fields, found.history - 1 + longest)
     OBJECTIVES[config.training.objective.kind].refuse(config, found, parts)
+    refuse_devices(config.training)
+    variable_weights(config.training.weights, found.targets)
+    if config.training.reach and config.model.kind == "own":
+        raise InputError(
+            "a network with attention for training.reach", "one of your own", "set training.reach to 0"
+        )
     refuse_bounded_shift(config.training.shift, fields)
     refuse_undated(config.model.features, fields)
     L.seed_everything(config.training.seed, workers=True, verbose=False)
-    measured = remeasured(parts["train"], found.leads, config.data.buffer * GIB, config.data.dask, known)
-    statistics = measured.statistics
-    for part in (parts["validate"], parts["test"]):
-        for _, values in blocks(part.values):
-            refuse_new_gaps(values, fields.names, statistics.presence)
+    if known is None or not settled:
+        known = remeasured(parts["train"], found.leads, config.data.buffer * GIB, config.data.dask, known)
+        for part in (parts["validate"], parts["test"]):
+            for _, values in blocks(part.values):
+                refuse_new_gaps(values, fields.names, known.statistics.presence)
     static = None if fields.static_values is None else standard_static(fields.static_values, fields.grid)
     own, numbers = parts["train"].parameters, None
     if own is not None:
         numbers = torch.from_numpy(mean_and_std(fields.parameter_names, own))
     return Plan(
-        config, parts, build(description, statistics, static, numbers, network), description, measured
+        config, parts, build(description, known.statistics, static, numbers, network), description, known
     )
 
 

@@ -1,4 +1,4 @@
-"""Train a model on fields in memory or streamed, resumable at every epoch."""
+"""Train a model on fields in memory or streamed; a run that ends before its time goes on where it was."""
 
 from __future__ import annotations
 
@@ -13,29 +13,39 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, RichProgressBar
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
 
+from gridvit.cluster.preflight import place
 from gridvit.data.rounds import GIB
 from gridvit.errors import InputError
 from gridvit.nn import ViT
 from gridvit.nn.own import Own
 from gridvit.nn.step import ModelStep
-from gridvit.training.checkpoints import BEST, LAST, Checkpoints
+from gridvit.training.checkpoints import Checkpoints
 from gridvit.training.datamodule import Unchanged, WindowsModule
+from gridvit.training.devices import accelerator_of, shard, strategy_of
+from gridvit.training.environment import plugins
+from gridvit.training.interruption import CTRL_C_EXIT, Interrupted, Signals
 from gridvit.training.metrics import MetricsFile
 from gridvit.training.objectives import Objective, objective_of
 from gridvit.training.plan import Plan
+from gridvit.training.storage import BEST, Storage, newest
+from gridvit.training.telling import Bar, EpochLine
 
 log = logging.getLogger("gridvit")
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 def fit(plan: Plan, folder: Path) -> ModelStep:
-    """The model with the lowest validation loss, after ``training.epochs`` epochs.
+    """The model with the lowest validation loss, after ``training.epochs`` epochs; in the first process.
 
-    Checkpoints go to ``folder/checkpoints`` at the end of each epoch; where one is found, training goes on from it.
-    Data order and shifts are functions of seed, epoch and step, so an interrupted run ends with the weights of an
-    uninterrupted one.
+    Checkpoints go to ``folder/checkpoints`` at the end of each epoch and every ``training.checkpoint_minutes``; where
+    one is found, training goes on from it. Data order and shifts are functions of seed, epoch and step, and random
+    numbers are kept, so an interrupted run ends with the weights and the metrics of an uninterrupted one.
+
+    Raises:
+        Interrupted: SIGUSR1 or SIGTERM came, its work is saved, and the same call goes on.
+        KeyboardInterrupt: the same for Ctrl+C.
     """
     objective = objective_of(plan.model, plan.config.training)
     offsets = objective.offsets
@@ -51,6 +61,8 @@ def fit(plan: Plan, folder: Path) -> ModelStep:
     if error > 0:
         log.info("the series of the distance bias is right within %.2g of a logit", error)
     _run(objective, data, plan, folder)
+    if place() > 0:
+        return plan.model
     best = folder / "checkpoints" / BEST
     if not best.exists():
         raise InputError("a finite validation loss", "none in any epoch", "lower training.learning_rate")
@@ -66,27 +78,30 @@ def bias_error(model: ModelStep) -> float:
 
 def _run(objective: Objective, data: WindowsModule, plan: Plan, folder: Path) -> None:
     """Run Lightning from the last checkpoint, if there is one, to the last epoch."""
-    options = plan.config.training
+    options, signals, storage = plan.config.training, Signals(), Storage()
+    if options.strategy == "shard":
+        shard(objective)
     callbacks: list[Callback] = [
         Unchanged(plan.measured.fingerprint, plan.parts["train"]),
-        Checkpoints(folder / "checkpoints"),
+        Checkpoints(folder, options.checkpoint_minutes, signals, storage),
         MetricsFile(folder / "metrics.csv"),
     ]
     if options.ema:
         callbacks.append(EMAWeightAveraging(use_buffers=False, decay=options.ema))
     interactive = sys.stderr.isatty()
-    if interactive:
-        callbacks.append(RichProgressBar())
-    automatic = "cuda" if torch.cuda.is_available() else "cpu"
-    last = folder / "checkpoints" / LAST
-    with quiet():
+    callbacks.append(Bar() if interactive else EpochLine())
+    last = newest(folder / "checkpoints")
+    with quiet(), signals.listening():
         trainer = L.Trainer(
-            accelerator=automatic if options.accelerator == "auto" else options.accelerator,
-            devices=1,
+            accelerator=accelerator_of(options),
+            devices=options.devices,
+            num_nodes=options.nodes,
+            strategy=strategy_of(options),
             precision=PRECISIONS[options.precision],
             max_epochs=options.epochs,
             gradient_clip_val=options.clip,
             callbacks=callbacks,
+            plugins=[storage, *plugins(options.devices)],
             logger=False,
             enable_checkpointing=True,
             enable_progress_bar=interactive,
@@ -96,7 +111,11 @@ def _run(objective: Objective, data: WindowsModule, plan: Plan, folder: Path) ->
             default_root_dir=folder,
         )
         try:
-            trainer.fit(objective, data, ckpt_path=last if last.exists() else None, weights_only=True)
+            trainer.fit(objective, data, ckpt_path=last, weights_only=True)
+        except Interrupted as stop:
+            if stop.code == CTRL_C_EXIT:
+                raise KeyboardInterrupt from stop
+            raise
         except SystemExit as stop:  # what Lightning makes of Ctrl+C, after which it ignores further ones
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from stop
@@ -105,9 +124,10 @@ def _run(objective: Objective, data: WindowsModule, plan: Plan, folder: Path) ->
 @contextmanager
 def quiet() -> Iterator[None]:
     """Lightning's advice on workers and logging does not apply to data in memory."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         for advice in (".*does not have many workers.*", ".*exists and is not empty.*"):
@@ -115,4 +135,5 @@ def quiet() -> Iterator[None]:
         try:
             yield
         finally:
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

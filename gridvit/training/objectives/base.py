@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -15,9 +16,14 @@ from gridvit.config import RunConfig, TrainingConfig
 from gridvit.data.fields import Fields
 from gridvit.data.samples import Batch
 from gridvit.nn import ViT
+from gridvit.nn.reach import Reach
 from gridvit.nn.step import ModelStep
-from gridvit.training.losses import present_error
-from gridvit.training.schedule import decayed_groups, learning_rate_factor
+from gridvit.rollout import Context
+from gridvit.training.losses import present_error, variable_weights
+from gridvit.training.means import Mean
+from gridvit.training.persistence import still
+from gridvit.training.processes import summed, world
+from gridvit.training.schedule import decayed_groups, good_learning_rate, schedule_of
 
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Lightning's names of mixed precision."""
@@ -36,12 +42,18 @@ class Objective(L.LightningModule):
     """
 
     weights: Tensor
+    importance: Tensor | None
 
     def __init__(self, step: ModelStep, config: TrainingConfig) -> None:
         super().__init__()
         self.step, self.config = step, config
         areas = torch.tensor(step.grid.areas).float()
         self.register_buffer("weights", areas / areas.mean(), persistent=False)
+        self.means = {name: Mean() for name in ("train_loss", "validate_loss", "persistence_loss")}
+        self.terms: Tensor | None = None
+        own = variable_weights(config.weights, step.channels.targets) if config.weights else None
+        self.register_buffer("importance", None if own is None else torch.tensor(own), persistent=False)
+        self.reach = Reach(step.attending) if config.reach else None
         self.shift_axes = [step.grid.names.index(name) for name in config.shift]
 
     @property
@@ -66,21 +78,31 @@ class Objective(L.LightningModule):
         """What is minimised at this point of the training: ``loss``, unless there is a curriculum."""
         return self.loss(batch, shifts)
 
+    def outputs(self, inputs: Float[Tensor, "batch input *space"], context: Context) -> Tensor:
+        """f(x) of the network, which in training is looked at where ``training.reach`` is not 0."""
+        look = self.reach.see if self.reach is not None and torch.is_grad_enabled() else None
+        return self.step.outputs(inputs, condition=self.step.condition(context), look=look)
+
     def error(
         self,
         found: Float[Tensor, "batch lead target *space"],
         target: Float[Tensor, "batch lead target *space"],
         unit: Float[Tensor, "batch lead target *space"] | None = None,
     ) -> Float[Tensor, ""]:
-        """mean of w |found - target|^2, w the areas of the cells over their mean.
+        """mean of w |found - target|^2, w the areas of the cells over their mean, times ``training.weights``.
 
         With ``unit`` errors count by it, and only cells enter where it is not zero and the target has a value, as
         the mean over their area in each state; see ``present_error``.
         """
+        own = self.importance
         if unit is None:
-            return ((found - target).square() * self.weights).mean()
+            square = (found - target).square() * self.weights
+            return (square if own is None else square * own.view(-1, *[1] * self.weights.ndim)).mean()
         target = torch.where(unit > 0, target, torch.nan)
-        return present_error((found * unit).flatten(1, 2), (target * unit).flatten(1, 2), self.weights)
+        own = None if own is None else own.repeat(found.shape[1])
+        pair = (found * unit).flatten(1, 2), (target * unit).flatten(1, 2)
+        error, self.terms = present_error(*pair, self.weights, own)
+        return error
 
     def on_fit_start(self) -> None:
         """Refuse a mixed precision that cannot hold the distance bias."""
@@ -102,24 +124,58 @@ class Objective(L.LightningModule):
         return torch.roll(fields, shifts, [axis - self.step.grid.ndim for axis in self.shift_axes])
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        """The loss of a rolled batch."""
+        """The loss of a rolled batch, and how far attention looks, which is not part of what is logged."""
         loss = self.minimised(batch, self.shifts())
-        self.log("train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=len(batch.time))
-        return loss
+        share = self.counted("train_loss", loss, batch)
+        if self.reach is not None:
+            loss = loss + self.config.reach * self.reach.taken()
+        return loss if share is None else loss * share
+
+    def counted(self, name: str, loss: Float[Tensor, ""], batch: Batch) -> Float[Tensor, ""] | None:
+        """Add a loss to the mean ``name``; of R processes R c_r / sum_r c_r, c_r the terms of its mean in this one.
+
+        So weighted, the mean over processes, which is what becomes of their gradients, is that over all terms of the
+        step's batch, however they are shared out. Terms are windows, or what ``error`` counted where there are gaps.
+        """
+        if world() == 1:
+            self.means[name].add(loss, len(batch.time))
+            return None
+        windows = loss.new_tensor(len(batch.time) * batch.counts, dtype=torch.float64)
+        terms = windows if self.terms is None else self.terms.double() * batch.counts
+        all_terms, all_windows = summed(torch.stack([terms, windows]))
+        share = (terms / all_terms.clamp(min=1e-6)).to(loss.dtype)
+        self.means[name].add(loss * share, all_windows)
+        return share * world()
+
+    def persistence_loss(self, batch: Batch) -> Float[Tensor, ""] | None:
+        """The loss where the network says nothing, f = 0; None for an objective that does not forecast.
+
+        Prognostic variables then stay as they are, and diagnostic ones have their mean.
+        """
+        with still(self.step):
+            return self.loss(batch, [])
 
     def validation_step(self, batch: Batch, index: int) -> None:
-        """The loss as it is."""
-        loss = self.loss(batch, [])
-        self.log("validate_loss", loss, prog_bar=True, batch_size=len(batch.time), sync_dist=True)
+        """The loss as it is, and that of persistence on the same windows."""
+        self.counted("validate_loss", self.loss(batch, []), batch)
+        persistence = self.persistence_loss(batch)
+        if persistence is not None:
+            self.counted("persistence_loss", persistence, batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """The means over the epoch and over the validation windows, for callbacks and loggers."""
+        for name, mean in self.means.items():
+            if mean.count:
+                self.log(name, mean.value())
+            mean.reset()
 
     def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine decay over the whole run."""
+        """AdamW with the learning rate that ``schedule`` says over the whole run."""
         config = self.config
+        peak = config.learning_rate or good_learning_rate(self.step.network.config.width)
         optimizer = torch.optim.AdamW(
-            decayed_groups(self.step, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.95)
+            decayed_groups(self.step, config.weight_decay), lr=peak, betas=(0.9, 0.95)
         )
         total = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: learning_rate_factor(step, config.warmup_steps, total)
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(schedule_of(config), total=total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

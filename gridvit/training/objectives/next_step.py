@@ -31,4 +31,4 @@ class NextStep(Objective):
         inputs, target = step.inputs(state, context), (following - step.base(state)[:, None]) / step.scale
         unit = None if step.complete else self.rolled(units(step, state), shifts)
         inputs, target = self.rolled(inputs, shifts), self.rolled(target, shifts)
-        return self.error(step.outputs(inputs, condition=step.condition(context)), target, unit)
+        return self.error(self.outputs(inputs, context), target, unit)

@@ -15,6 +15,7 @@ from gridvit.config import RunConfig
 from gridvit.data.fields import Fields
 from gridvit.data.samples import Batch
 from gridvit.errors import InputError
+from gridvit.nn.companion import following
 from gridvit.rollout import Context
 from gridvit.training.objectives.base import Objective
 from gridvit.training.objectives.units import units
@@ -64,9 +65,10 @@ class Unrolled(Objective):
 
     def on_train_epoch_start(self) -> None:
         """Say where rollouts grow."""
+        super().on_train_epoch_start()
         now, before = (self._length(self.current_epoch - n) for n in (0, 1))
         if self.current_epoch == 0 or now > before:
-            log.info("epoch %d: rollouts of %d steps", self.current_epoch + 1, now)
+            log.info("epoch %d: rollouts of %d step%s", self.current_epoch + 1, now, "s" * (now > 1))
 
     def _length(self, epoch: int) -> int:
         """n of an epoch."""
@@ -97,17 +99,17 @@ class Unrolled(Objective):
         context = Context(batch.time, step.known_of(batch.frames[:, first - 1 :]), batch.condition)
         for k in range(steps):
             inputs = self.rolled(step.inputs(state, context), shifts)
-            f = self.rolled(step.outputs(inputs, condition=step.condition(context)), back)
+            f = self.rolled(self.outputs(inputs, context), back)
             truth = batch.frames[:, first + k, : len(step.channels.targets)]
             yield f, ((truth - step.base(state)) / step.scale[0])[:, None]
-            state = step.following(state, step.applied(f, state, context)[:, 0])
+            state = following(state, step.applied(f, state, context)[:, 0], step.channels)
             if self.config.objective.gradient == "last":
                 state = state.detach()
             context = context.advanced(step.dt)
 
 
 def rollout_steps(epoch: int, epochs: int, steps: int, grow: float | int) -> int:
-    """n = 1 + floor((steps - 1) epoch / (grow epochs)), at most ``steps``: each length lasts as many epochs.
+    """n = 1 + floor((steps - 1) epoch / (grow epochs)), at most ``steps``.
 
     A function of the epoch alone, so that a resumed training goes on with the right one.
     """

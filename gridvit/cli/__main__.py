@@ -1,0 +1,7 @@
+"""``python -m gridvit.cli``."""
+
+import sys
+
+from gridvit.cli import main
+
+sys.exit(main())

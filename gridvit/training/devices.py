@@ -1,0 +1,76 @@
+"""What trains: which devices, how many processes, and what each of them holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import torch
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
+
+from gridvit.config import TrainingConfig
+from gridvit.errors import InputError
+from gridvit.nn import ViT
+from gridvit.training.objectives.base import Objective
+
+WAIT = timedelta(minutes=30)  # for a process that does not come; a validation figure of the first one fits in
+
+
+def accelerator_of(config: TrainingConfig) -> str:
+    """ "cuda" where there is one, unless the configuration says otherwise."""
+    automatic = "cuda" if torch.cuda.is_available() else "cpu"
+    return automatic if config.accelerator == "auto" else config.accelerator
+
+
+def refuse_devices(config: TrainingConfig) -> None:
+    """More devices than there are; batches that do not go round; what shards cannot do.
+
+    Raises:
+        InputError: one of these.
+    """
+    if accelerator_of(config) == "cuda":
+        there = torch.cuda.device_count()
+        if config.devices > there:
+            raise InputError(
+                f"at most {there} CUDA device{'s' * (there != 1)}, as this machine has",
+                f"training.devices {config.devices}",
+                "ask for fewer, or for training.accelerator cpu",
+            )
+    processes = config.devices * config.nodes
+    if config.batch_size < processes:
+        raise InputError(
+            f"training.batch_size of at least {processes}, a window for each device",
+            str(config.batch_size),
+            "enlarge it, or train on fewer devices",
+        )
+    if config.strategy == "shard" and config.ema:
+        raise InputError(
+            "training.ema of 0 where training.strategy is shard",
+            str(config.ema),
+            "take strategy ddp, or no average",
+        )
+
+
+def strategy_of(config: TrainingConfig) -> Any:
+    """Lightning's strategy. A sharded model is kept in one file, gathered: any number of devices may go on with it."""
+    processes = config.devices * config.nodes
+    if config.strategy == "shard":
+        return ModelParallelStrategy(processes, 1, save_distributed_checkpoint=False, timeout=WAIT)
+    if config.strategy == "auto" and processes == 1:
+        return "auto"
+    return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True, timeout=WAIT)
+
+
+def shard(objective: Objective) -> None:
+    """Have Lightning give each process its share of every block, and of what is around them, before it trains."""
+    from torch.distributed.fsdp import fully_shard  # slow to import, and seldom needed
+
+    def configure_model() -> None:
+        mesh = objective.device_mesh["data_parallel"]
+        for network in objective.modules():
+            if isinstance(network, ViT):
+                for block in network.blocks:
+                    fully_shard(block, mesh=mesh)
+        fully_shard(objective.step.network, mesh=mesh)
+
+    objective.configure_model = configure_model
