@@ -15,6 +15,7 @@ from gridvit.physics import Planted, PlantedTruth
 STRENGTH, STEPS, SEEDS = 0.12, 1000, 10
 TARGETS = (("chain_2", 1), ("chain_3", 2), ("cooled", 2), ("late", 3))
 METHODS = ("correlation", "partial", "eof_regression")
+LIMITS = ("correlation, endless", "forecast from 1 state, endless")
 SCORES = ("auroc", "average_precision", "pattern_correlation", "confounder_leak")
 BACKGROUND = 0.02
 """Cells whose true correlation is smaller are background."""
@@ -24,23 +25,25 @@ def main() -> None:
     world = Planted.linear(Grid.latlon(16, 32), STRENGTH)
     truth = PlantedTruth(world)
     states = [world.simulate(STEPS, seed) for seed in range(SEEDS)]
-    print(
-        "| target, lead | score | "
-        + " | ".join(METHODS)
-        + " | best forecast that sees 1 state |\n|---|---|---|---|---|---|"
-    )
+    columns = ("target, lead", "score", *METHODS, *LIMITS)
+    print("|".join(("", *(f" {c} " for c in columns), "")) + "\n" + "|---" * len(columns) + "|")
     shares = []
     for target, lead in TARGETS:
         found = [maps(truth, x, target, lead) for x in states]
-        best = truth.predictor(lead)[0, world.index(target)] / world.grid.areas.ravel()
-        limit = planted_scores({"best": best}, truth, target, lead)
+        number = world.index(target)
+        endless = (
+            truth.correlation_maps(lead)[number],
+            truth.predictor(lead)[0, number] / world.grid.areas.ravel(),
+        )
+        limit = planted_scores(dict(zip(LIMITS, endless, strict=True)), truth, target, lead)
         scores = xr.concat(
             [planted_scores({m: f[m].values for m in METHODS}, truth, target, lead) for f in found], "seed"
         )
-        for name in SCORES[: 3 if np.isnan(limit.confounder_leak) else 4]:
+        for name in SCORES[: 3 if np.isnan(limit.confounder_leak).all() else 4]:
             each = (scores[name].sel(map=m) for m in METHODS)
             cells = " | ".join(f"{v.mean().item():.2f} ± {v.std().item():.2f}" for v in each)
-            print(f"| {target}, {lead} | {name} | {cells} | {limit[name].item():.2f} |")
+            ends = " | ".join(f"{v:.2f}" for v in limit[name].values)
+            print(f"| {target}, {lead} | {name} | {cells} | {ends} |")
         shares += [flagged(truth, f, target, lead) for f in found]
     naive, effective, discovered = np.mean(shares, axis=0)
     print(

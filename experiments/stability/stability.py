@@ -85,11 +85,7 @@ def spectrum(v: np.ndarray, ndim: int) -> np.ndarray:
 def growth(ds: xr.Dataset, grid: Grid, frames: int) -> float:
     """Rate at which the distance of two nearby states grows under the solver, over some frames, per unit of time."""
     step, forces = generating_step(ds.attrs, grid), driving(ds.attrs)
-    known = (
-        torch.stack([torch.tensor(ds[name].values[:, : frames + 1]) for name in forces], 2)
-        if forces
-        else None
-    )
+    known = torch.stack([torch.tensor(ds[name].values[:, : frames + 1]) for name in forces], 2) if forces else None
     u = torch.tensor(ds[step.variables[0]].values[:, :1], dtype=torch.float64)
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal(u.shape))
     near = u + NEARBY * u.std() * noise
@@ -125,35 +121,18 @@ def measured(case: str, size: Size) -> dict[str, np.ndarray]:
     rows = [
         ["error of one step / that of persistence", f"{first:.3f} / {persistence:.3f}"],
         ["solver: growth rate of a small difference", f"{growth(starts, grid, min(100, size.steps)):.2f}"],
-        [
-            "solver: mean energy of first and last quarter",
-            f"{e[:, :quarter].mean():.4f}, {e[:, -quarter:].mean():.4f}",
-        ],
+        ["solver: mean energy of first and last quarter", f"{e[:, :quarter].mean():.4f}, {e[:, -quarter:].mean():.4f}"],
         ["solver: energy, lowest to highest of all frames", f"{e.min():.4f} to {e.max():.4f}"],
         ["emulator: the same", f"{f.min():.4f} to {f.max():.4f}"],
-        [
-            "emulator: mean energy of first and last quarter",
-            f"{f[:, :quarter].mean():.4f}, {f[:, -quarter:].mean():.4f}",
-        ],
-        [
-            "emulator: frames with energy within a factor 2 of the range",
-            f"{inside(f.ravel(), e.ravel()).mean():.2%}",
-        ],
+        ["emulator: mean energy of first and last quarter", f"{f[:, :quarter].mean():.4f}, {f[:, -quarter:].mean():.4f}"],
+        ["emulator: frames with energy within a factor 2 of the range", f"{inside(f.ravel(), e.ravel()).mean():.2%}"],
         [f"emulator: spectrum within it, of {p.size} (run, k <= {p.shape[1]})", f"{inside(p, s).mean():.2%}"],
-        [
-            "decorrelation time: solver (its odd, even runs)",
-            f"{times[0]:.3f} ({halves[0]:.3f}, {halves[1]:.3f})",
-        ],
+        ["decorrelation time: solver (its odd, even runs)", f"{times[0]:.3f} ({halves[0]:.3f}, {halves[1]:.3f})"],
         ["decorrelation time: emulator, solver from the same states", f"{times[1]:.3f}, {times[2]:.3f}"],
         ["decorrelation time: emulator over solver", f"{times[1] / times[0]:.3f}"],
-        [
-            "forecast good for (error below half the spread), median",
-            f"{np.median(valid_time(found, truth, climate, dt)):.2f}",
-        ],
+        ["forecast good for (error below half the spread), median", f"{np.median(valid_time(found, truth, climate, dt)):.2f}"],
     ]
-    print(
-        f"\n{table([f'{case}, {size.steps} steps of {dt:g}, {len(found)} rollouts', ''], rows)}\n", flush=True
-    )
+    print(f"\n{table([f'{case}, {size.steps} steps of {dt:g}, {len(found)} rollouts', ''], rows)}\n", flush=True)
     return {"dt": np.array(dt), "solver energy": e, "energy": f, "solver spectrum": s, "spectrum": p}
 
 
@@ -170,24 +149,12 @@ def drawn(found: dict[str, dict[str, np.ndarray]], folder: Path) -> None:
             solver, emulator = curves[f"solver {quantity}"], curves[quantity]
             x = np.arange(1, solver.shape[1] + 1) * (curves["dt"] if quantity == "energy" else 1)
             over = None if quantity == "energy" else 0  # one range for all times, one for each wavenumber
-            low, high = (
-                np.broadcast_to(solver.min(over) / 2, x.shape),
-                np.broadcast_to(2 * solver.max(over), x.shape),
-            )
+            low, high = (np.broadcast_to(solver.min(over) / 2, x.shape), np.broadcast_to(2 * solver.max(over), x.shape))
             axes.fill_between(x, low, high, color="0.9", label="within a factor 2 of the solver's range")
-            low, high = (
-                np.broadcast_to(solver.min(over), x.shape),
-                np.broadcast_to(solver.max(over), x.shape),
-            )
+            low, high = (np.broadcast_to(solver.min(over), x.shape), np.broadcast_to(solver.max(over), x.shape))
             axes.fill_between(x, low, high, color="0.75", label=f"range of {len(solver)} solver runs")
             for n, line in enumerate(emulator):
-                axes.plot(
-                    x,
-                    line,
-                    color="tab:blue",
-                    lw=0.8,
-                    label="" if n else f"emulator, {len(emulator)} rollouts",
-                )
+                axes.plot(x, line, color="tab:blue", lw=0.8, label="" if n else f"emulator, {len(emulator)} rollouts")
             axes.set(title=case.replace("_", "-"), yscale="log")
             if quantity == "energy":
                 axes.set(xlabel="time (dimensionless)", ylabel="energy <|u|^2> / 2 (dimensionless)")
