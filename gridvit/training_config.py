@@ -122,6 +122,21 @@ class StartConfig:
 
 
 @dataclass(frozen=True)
+class LoggerConfig:
+    """Where metrics go beside ``metrics.csv``.
+
+    Args:
+        kind: "csv" for nowhere else, "tensorboard" (event files in the run's folder), or "wandb" (Weights & Biases).
+        project: of "wandb".
+        name: of the run in "wandb"; that of the run's folder where there is none.
+    """
+
+    kind: Literal["csv", "tensorboard", "wandb"] = "csv"
+    project: str = "gridvit"
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """How a model learns.
 
@@ -155,6 +170,7 @@ class TrainingConfig:
         nodes: machines that train together.
         strategy: "ddp": each device holds the whole model; "shard": each holds its share of weights, gradients and
             moments, and fetches the others' block by block (FSDP2), for models that do not fit; "auto" is "ddp".
+        logger: where metrics go beside ``metrics.csv``.
     """
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
@@ -179,6 +195,7 @@ class TrainingConfig:
     devices: int = 1
     nodes: int = 1
     strategy: Literal["auto", "ddp", "shard"] = "auto"
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
 
     def __post_init__(self) -> None:
         require(self, 1, "epochs", "batch_size", "devices", "nodes")
@@ -192,5 +209,7 @@ class TrainingConfig:
                 f"{self.cooldown} of {self.schedule}",
                 "correct it",
             )
+        if self.seed >= 2**32:
+            raise InputError("training.seed below 2^32", str(self.seed), "take a smaller one")
         if self.ema >= 1:
             raise InputError("training.ema below 1", str(self.ema), "take 0.999, or 0 for no average")

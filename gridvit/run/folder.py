@@ -22,7 +22,7 @@ from gridvit.training.interruption import MARKER
 
 STATISTICS = "statistics.npz"
 KNOWN = {"config.yaml", "checkpoints", STATISTICS, "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc",
-         "analysis.nc", "report.html", "figures", RECORD, MARKER}  # fmt: skip
+         "analysis.nc", "report.html", "figures", RECORD, MARKER, "tensorboard", "wandb"}  # fmt: skip
 FREE = (
     "name",
     "root",
@@ -34,6 +34,7 @@ FREE = (
     "training.devices",
     "training.nodes",
     "training.strategy",
+    "training.logger.",
 )  # fields that do not change what is trained
 
 

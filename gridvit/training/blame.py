@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 import torch
@@ -110,11 +111,12 @@ class Blame:
 
 def windows(batch: Batch) -> list[Batch]:
     """One by one."""
-    own = batch.condition
-    return [
-        Batch(batch.frames[one], batch.time[one], None if own is None else own[one])
-        for one in (slice(n, n + 1) for n in range(len(batch.time)))
-    ]
+    return [each(batch, itemgetter(slice(n, n + 1))) for n in range(len(batch.time))]
+
+
+def each(batch: Batch, act: Callable[[Tensor], Tensor]) -> Batch:
+    """A batch of what becomes of its tensors."""
+    return Batch._make(act(part) if isinstance(part, Tensor) else part for part in batch)
 
 
 def _farthest(step: ModelStep, window: Batch) -> Float[Tensor, " variable"]:

@@ -27,6 +27,7 @@ from gridvit.nn.heads import HEADS, Head, make_head
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 from gridvit.training.devices import refuse_devices
+from gridvit.training.loggers import refuse_missing
 from gridvit.training.losses import variable_weights
 from gridvit.training.objectives import OBJECTIVES, Objective, objective_of
 from gridvit.training.start import begin
@@ -72,6 +73,7 @@ def plan(
             variable, a patch that does not fit, a shift along an axis that is not periodic, a variable with gaps that
             the training part does not have.
     """
+    refuse_missing(config.training.logger.kind)
     task = task_of(config.training.objective)
     description = Description.of(config.model, config.data, fields, task)
     found, longest = description.channels, description.channels.leads[-1]

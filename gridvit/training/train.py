@@ -27,6 +27,7 @@ from gridvit.training.datamodule import Unchanged, WindowsModule
 from gridvit.training.devices import accelerator_of, shard, strategy_of
 from gridvit.training.environment import plugins
 from gridvit.training.interruption import CTRL_C_EXIT, Interrupted, Signals
+from gridvit.training.loggers import Logged
 from gridvit.training.metrics import MetricsFile
 from gridvit.training.objectives import Objective
 from gridvit.training.plan import Plan
@@ -84,15 +85,18 @@ def _run(
 ) -> None:
     """Run Lightning from the last checkpoint, if there is one, to the last epoch."""
     options, signals, storage = plan.config.training, Signals(), Storage()
+    metrics = MetricsFile(folder / "metrics.csv")
     if options.strategy == "shard":
         shard(objective)
     callbacks: list[Callback] = [
         Unchanged(plan.measured.fingerprint, plan.parts["train"]),
         Watch(plan.parts["train"], plan.parts["validate"]),
         Checkpoints(folder, options.checkpoint_minutes, signals, storage),
-        MetricsFile(folder / "metrics.csv"),
+        metrics,
         *also,  # before the average, in whose place the weights are until it sees the end of validation
     ]
+    if options.logger.kind != "csv":
+        callbacks.append(Logged(folder, plan.config, metrics))
     if options.ema:
         # m + (1 - b) (w - m), which leaves frozen weights as they are: b m + (1 - b) w would round them.
         average = get_ema_multi_avg_fn(options.ema)

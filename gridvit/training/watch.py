@@ -13,9 +13,10 @@ from torch.optim import Optimizer
 from gridvit.data.fields import Fields
 from gridvit.data.samples import Batch
 from gridvit.errors import InputError
-from gridvit.training.blame import Blame
+from gridvit.training.blame import Blame, each
 from gridvit.training.metrics import losses_of
 from gridvit.training.objectives import Objective
+from gridvit.training.processes import gathered, world
 
 BOUND = 1000.0
 """A loss of so many times that of persistence has exploded; so has a forecast of so many times the variance."""
@@ -29,6 +30,8 @@ DO = (
 
 class Diverged(InputError):
     """A training whose loss or forecasts left all bounds: going on from its last checkpoint does so again."""
+
+    shared = True
 
 
 class Watch(L.Callback):
@@ -84,8 +87,8 @@ class Watch(L.Callback):
         else:
             cause = blame.first(self.batch)
         self.found = self.found or f"{got}, {cause}"
-        if trainer.world_size == 1 or broken:
-            raise Diverged("a finite training loss", everywhere(self.found, trainer.world_size), DO)
+        if world() == 1 or broken:
+            raise Diverged("a finite training loss", everywhere(self.found), DO)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: Objective, outputs: Any, batch: Any, batch_idx: int
@@ -126,7 +129,7 @@ class Watch(L.Callback):
         """Where the loss is largest, where that can be said by this process alone."""
         if sharded(module):
             return ""
-        moved = (module.transfer_batch_to_device(batch, module.device, 0) for batch in batches)
+        moved = (each(batch, lambda part: part.to(module.device)) for batch in batches)
         return f", most in {Blame(module, self.parts[part], part).most(moved)}"
 
 
@@ -144,11 +147,8 @@ def sharded(module: torch.nn.Module) -> bool:
     return any(hasattr(parameter, "to_local") for parameter in module.parameters())
 
 
-def everywhere(found: str, processes: int) -> str:
+def everywhere(found: str) -> str:
     """What the first process that found something other than broken weights says, which all of them say then."""
-    if processes == 1:
-        return found
-    every: list[Any] = [None] * processes
-    torch.distributed.all_gather_object(every, found)
+    every = gathered(found)
     causes = [f"{one} in process {rank}" for rank, one in enumerate(every) if "the step before" not in one]
-    return causes[0] if causes else found
+    return causes[0] if len(every) > 1 and causes else found
