@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -60,14 +61,15 @@ def fit(plan: Plan, folder: Path) -> ModelStep:
     error = bias_error(plan.model)
     if error > 0:
         log.info("the series of the distance bias is right within %.2g of a logit", error)
+    kept = deepcopy(objective) if plan.config.training.strategy == "shard" else objective
     _run(objective, data, plan, folder)
     if place() > 0:
         return plan.model
     best = folder / "checkpoints" / BEST
     if not best.exists():
         raise InputError("a finite validation loss", "none in any epoch", "lower training.learning_rate")
-    objective.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
-    return plan.model.eval()
+    kept.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    return kept.step.eval()
 
 
 def bias_error(model: ModelStep) -> float:
