@@ -13,11 +13,13 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gridvit.cluster.preflight import place
 from gridvit.data.rounds import GIB
 from gridvit.nn import ViT
+from gridvit.nn.lora import merge
 from gridvit.nn.own import Own
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import Checkpoints
@@ -26,7 +28,7 @@ from gridvit.training.devices import accelerator_of, shard, strategy_of
 from gridvit.training.environment import plugins
 from gridvit.training.interruption import CTRL_C_EXIT, Interrupted, Signals
 from gridvit.training.metrics import MetricsFile
-from gridvit.training.objectives import Objective, objective_of
+from gridvit.training.objectives import Objective
 from gridvit.training.plan import Plan
 from gridvit.training.storage import BEST, Storage, newest
 from gridvit.training.telling import Bar, EpochLine
@@ -49,7 +51,7 @@ def fit(plan: Plan, folder: Path, also: Sequence[Callback] = ()) -> ModelStep:
         Interrupted: SIGUSR1 or SIGTERM came, its work is saved, and the same call goes on.
         KeyboardInterrupt: the same for Ctrl+C.
     """
-    objective = objective_of(plan.model, plan.config.training)
+    objective = plan.objective()
     offsets = objective.offsets
     train, validate = plan.parts["train"], plan.parts["validate"]
     data = WindowsModule(train, validate, plan.config.training, offsets, plan.config.data.buffer * GIB)
@@ -67,6 +69,7 @@ def fit(plan: Plan, folder: Path, also: Sequence[Callback] = ()) -> ModelStep:
         return plan.model
     best = torch.load(folder / "checkpoints" / BEST, map_location="cpu", weights_only=True)
     objective.load_state_dict(best["state_dict"])
+    merge(plan.model)
     return plan.model.eval()
 
 
@@ -91,7 +94,9 @@ def _run(
         *also,  # before the average, in whose place the weights are until it sees the end of validation
     ]
     if options.ema:
-        callbacks.append(EMAWeightAveraging(use_buffers=False, decay=options.ema))
+        # m + (1 - b) (w - m), which leaves frozen weights as they are: b m + (1 - b) w would round them.
+        average = get_ema_multi_avg_fn(options.ema)
+        callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=average))
     interactive = sys.stderr.isatty()
     callbacks.append(Bar() if interactive else EpochLine())
     last = newest(folder / "checkpoints")
