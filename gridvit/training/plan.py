@@ -23,7 +23,7 @@ from gridvit.data.windows import partition
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.features import TIMED
-from gridvit.nn.heads import HEADS, Head, make_head
+from gridvit.nn.heads import HEADS, Head, make_head, passed_by
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 from gridvit.training.devices import refuse_devices
