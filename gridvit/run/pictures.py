@@ -35,6 +35,11 @@ SHORT = 5.0
 """Seconds of a training that is over before anyone looks: it is drawn by ``gridvit report`` alone."""
 
 
+def pictures(plan: Plan, folder: Path) -> list[L.Callback]:
+    """What looks at a training of a model that forecasts; none of others, whose losses ``gridvit report`` draws."""
+    return [Pictures(plan, folder)] if plan.description.task.kind == "forecast" else []
+
+
 class Pictures(L.Callback):
     """``figures/training.png`` and ``figures/forecast.png``, renewed while a model trains and at its end.
 

@@ -30,7 +30,7 @@ from gridvit.forecast import Forecaster
 from gridvit.nn.own import Network
 from gridvit.report import build
 from gridvit.run.folder import STATISTICS, RunFolder, load_fields
-from gridvit.run.pictures import Pictures
+from gridvit.run.pictures import pictures
 from gridvit.run.record import recorded, refuse_repeated, session
 from gridvit.run.teacher import GIVEN, SOLVER, taught, teacher_of
 from gridvit.training.metrics import read_metrics
@@ -109,8 +109,10 @@ def train(
     if not turn.first:
         turn.wait()
         known, fields = Measured.load(folder / STATISTICS), load_fields(config, data)
-        planned = plan(config, fields, known, model, settled=True, teacher=teacher_of(config, fields, teacher))
-        fit(planned, folder.path, [Pictures(planned, folder.path)])
+        planned = plan(
+            config, fields, known, model, settled=True, teacher=teacher_of(config, fields, teacher)
+        )
+        fit(planned, folder.path, pictures(planned, folder.path))
         raise SystemExit(0)
     with turn.preparing():
         folder.refuse(config, overwrite)
@@ -123,7 +125,7 @@ def train(
         resumed = folder.claim(config, overwrite)
         planned.measured.save(folder / STATISTICS)
     with recorded(folder.path, {**now, "resumed": resumed}):
-        fitted = fit(planned, folder.path, [Pictures(planned, folder.path)])
+        fitted = fit(planned, folder.path, pictures(planned, folder.path))
         checkpoint.save(folder / MODEL_FILE, fitted, planned.description, planned.head)
     return folder.path
 
