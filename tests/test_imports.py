@@ -42,9 +42,11 @@ ALLOWED: dict[str, set[str]] = {
     "data": VALUES | {"config", "channels", "climatology"},
     "nn": VALUES | {"rollout", "config", "channels"},
     "checkpoint": VALUES | {"config", "channels", "data", "nn"},
-    "training": VALUES | {"rollout", "config", "channels", "data", "nn", "checkpoint", "cluster"},
+    "training": VALUES
+    | {"rollout", "config", "training_config", "channels", "data", "nn", "checkpoint", "cluster"},
     "initial": VALUES | {"rollout", "data"},
     "forecast": VALUES | {"rollout", "config", "channels", "data", "nn", "checkpoint", "initial"},
+    "labeller": VALUES | {"data", "nn", "checkpoint", "initial", "forecast"},
     "analysis": OPERATORS | {"physics", "climatology"},
     "report": {"errors"},
 }

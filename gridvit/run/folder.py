@@ -9,12 +9,13 @@ from pathlib import Path
 
 import xarray as xr
 
+from gridvit.checkpoint import MODEL_FILE
 from gridvit.config import RunConfig
 from gridvit.data.blocks import blocks
 from gridvit.data.fields import Fields
 from gridvit.data.loading import open_fields
 from gridvit.errors import InputError
-from gridvit.forecast import MODEL_FILE, Forecaster
+from gridvit.forecast import Forecaster
 from gridvit.parsing import differences, load_config, save_config
 from gridvit.run.record import RECORD
 from gridvit.training.interruption import MARKER

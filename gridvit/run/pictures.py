@@ -49,7 +49,8 @@ class Pictures(L.Callback):
 
     def __init__(self, plan: Plan, folder: Path) -> None:
         self.plan, self.folder = plan, folder
-        self.case, self.variable = middle_case(plan), drawable(plan)
+        self.case = middle_case(plan) if plan.description.task.kind == "forecast" else None
+        self.variable = drawable(plan)
         self.forecast: np.ndarray | None = None
         self.spent, self.cost = 0.0, FIRST
 
@@ -59,7 +60,7 @@ class Pictures(L.Callback):
 
     def on_validation_epoch_end(self, trainer: L.Trainer, module: Objective) -> None:
         """Forecast, with the weights of ``training.ema`` where there are some, which are in place now."""
-        if not module.forecasts:
+        if self.case is None:
             return
         self.forecast = forecast(module.step, self.case)
         if exploded := explosion(module.step, self.forecast, self.case):
@@ -86,7 +87,7 @@ class Pictures(L.Callback):
         """Both figures, each by a temporary name and a rename; where they cannot be written training goes on."""
         rows = read_metrics(self.folder / "metrics.csv")
         pictures = {"training": loss_curves(rows)} if losses(rows) else {}
-        if self.forecast is not None and self.variable:
+        if self.case is not None and self.forecast is not None and self.variable:
             found, truth = (dataset(self.plan, self.case, v) for v in (self.forecast, self.case.truth))
             figure = pictures["forecast"] = forecast_panels(found, truth, self.variable)
             figure.suptitle(f"validation after epoch {epoch}, from {shown(self.case)}", fontsize=9)

@@ -8,16 +8,19 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gridvit.cluster.preflight import place
 from gridvit.data.rounds import GIB
 from gridvit.nn import ViT
+from gridvit.nn.lora import merge
 from gridvit.nn.own import Own
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import Checkpoints
@@ -27,7 +30,7 @@ from gridvit.training.environment import plugins
 from gridvit.training.interruption import CTRL_C_EXIT, Interrupted, Signals
 from gridvit.training.loggers import Logged
 from gridvit.training.metrics import MetricsFile
-from gridvit.training.objectives import Objective, objective_of
+from gridvit.training.objectives import Objective
 from gridvit.training.plan import Plan
 from gridvit.training.storage import BEST, Storage, newest
 from gridvit.training.telling import Bar, EpochLine
@@ -50,7 +53,7 @@ def fit(plan: Plan, folder: Path, also: Sequence[Callback] = ()) -> ModelStep:
         Interrupted: SIGUSR1 or SIGTERM came, its work is saved, and the same call goes on.
         KeyboardInterrupt: the same for Ctrl+C.
     """
-    objective = objective_of(plan.model, plan.config.training)
+    objective = plan.objective()
     offsets = objective.offsets
     train, validate = plan.parts["train"], plan.parts["validate"]
     data = WindowsModule(train, validate, plan.config.training, offsets, plan.config.data.buffer * GIB)
@@ -63,12 +66,14 @@ def fit(plan: Plan, folder: Path, also: Sequence[Callback] = ()) -> ModelStep:
     error = bias_error(plan.model)
     if error > 0:
         log.info("the series of the distance bias is right within %.2g of a logit", error)
+    kept = deepcopy(objective) if plan.config.training.strategy == "shard" else objective
     _run(objective, data, plan, folder, also)
     if place() > 0:
         return plan.model
     best = torch.load(folder / "checkpoints" / BEST, map_location="cpu", weights_only=True)
-    objective.load_state_dict(best["state_dict"])
-    return plan.model.eval()
+    kept.load_state_dict(best["state_dict"])
+    merge(kept.step)
+    return kept.step.eval()
 
 
 def bias_error(model: ModelStep) -> float:
@@ -95,7 +100,9 @@ def _run(
     if options.logger.kind != "csv":
         callbacks.append(Logged(folder, plan.config, metrics))
     if options.ema:
-        callbacks.append(EMAWeightAveraging(use_buffers=False, decay=options.ema))
+        # m + (1 - b) (w - m), which leaves frozen weights as they are: b m + (1 - b) w would round them.
+        average = get_ema_multi_avg_fn(options.ema)
+        callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=average))
     interactive = sys.stderr.isatty()
     callbacks.append(Bar() if interactive else EpochLine())
     last = newest(folder / "checkpoints")

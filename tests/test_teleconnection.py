@@ -1,0 +1,288 @@
+"""Maps towards a region and their scores, against definitions, counting, and the planted world."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from gridvit.analysis.hypotheses import Hypothesis, check_hypotheses, held_out_skill, propose
+from gridvit.analysis.map_scores import (
+    auroc,
+    average_precision,
+    confounder_leak,
+    pattern_correlation,
+    planted_scores,
+    sign_agreement,
+)
+from gridvit.analysis.significance import (
+    correlate,
+    correlation_p,
+    effective_size_ar1,
+    false_discovery,
+    memory,
+)
+from gridvit.analysis.teleconnection import (
+    anomalies,
+    partial_correlation,
+    region_mean,
+    regression,
+    teleconnections,
+)
+from gridvit.errors import InputError
+from gridvit.grid import Grid
+from gridvit.physics.planted import Planted
+from gridvit.physics.planted_truth import PlantedTruth
+
+GRID = Grid.latlon(12, 24)
+WORLD = Planted.linear(GRID, 0.2)
+TRUTH = PlantedTruth(WORLD)
+
+
+def arrays(values: np.ndarray, series: np.ndarray, grid: Grid = GRID) -> tuple[xr.DataArray, xr.DataArray]:
+    return xr.DataArray(values, dims=("time", *grid.names)), xr.DataArray(series, dims="time")
+
+
+def test_41_scores_of_constant_and_perfect_maps(rng: np.random.Generator) -> None:
+    truth, areas = rng.random(101) < 0.2, rng.random(101)
+    constant, perfect = np.full(101, 3.0), truth + 0.1 * rng.random(101)
+    prevalence = areas[truth].sum() / areas.sum()
+    assert auroc(constant, truth, areas) == pytest.approx(0.5)
+    assert average_precision(constant, truth, areas) == pytest.approx(prevalence)
+    for score in (auroc, average_precision):
+        assert score(perfect, truth, areas) == pytest.approx(1)
+    assert auroc(-perfect, truth, areas) == pytest.approx(0, abs=1e-12)
+    assert np.isnan(auroc(constant, truth | True, areas))
+    assert np.isnan(average_precision(constant, truth & False, areas))
+
+
+def test_41_scores_with_ties_by_hand() -> None:
+    score, truth = np.array([3.0, 2, 2, 1, 1]), np.array([True, True, False, False, True])
+    areas = np.array([1.0, 2, 1, 2, 1])
+    # pairs of areas: 3 beats all 3 false; 2 ties with 1 and beats 2; 1 ties with 2 of the false
+    assert auroc(score, truth, areas) == pytest.approx((1 * 3 + 2 * (2 + 0.5) + 1 * (0 + 1)) / (4 * 3))
+    # recall 1/4, 3/4, 1 with precision 1, 3/4, 4/7
+    assert average_precision(score, truth, areas) == pytest.approx(1 / 4 + 2 / 4 * 3 / 4 + 1 / 4 * 4 / 7)
+    # a cell that is split in two scores the same
+    split = [np.concatenate([a, a[:1]]) for a in (score, truth, areas)]
+    split[2][[0, -1]] = 0.4, 0.6
+    assert average_precision(split[0], split[1], split[2]) == pytest.approx(
+        average_precision(score, truth, areas)
+    )
+
+
+def test_scores_of_random_maps_are_chance(rng: np.random.Generator) -> None:
+    truth, areas = np.arange(500) < 25, np.ones(500)
+    found = [[f(rng.random(500), truth, areas) for f in (auroc, average_precision)] for _ in range(200)]
+    np.testing.assert_allclose(
+        np.mean(found, axis=0), [0.5, 0.06], atol=0.015
+    )  # 0.05 and a little for chance at the top
+
+
+def test_sign_pattern_and_leak_by_hand() -> None:
+    areas = np.array([1.0, 2, 3, 4])
+    effect, values = np.array([0.5, -1, 0, 2]), np.array([1.0, 1, -9, 2])
+    assert sign_agreement(values, effect, areas) == pytest.approx(5 / 7)
+    assert pattern_correlation(2 * effect + 3, effect, areas) == pytest.approx(1)
+    assert pattern_correlation(-effect, effect, areas) == pytest.approx(-1)
+    x, z = np.array([True, True, False, False]), np.array([False, False, True, True])
+    assert confounder_leak(values, x, z, areas) == pytest.approx(3 / 19)
+
+
+def test_anomalies_have_no_cycle_and_no_line() -> None:
+    times = np.datetime64("2001-01-01") + np.arange(400) * np.timedelta64(5, "D")
+    days = (times - times.astype("datetime64[Y]")) / np.timedelta64(1, "D")
+    season = np.cos(2 * np.pi * days / 365.2425)
+    field = np.stack([3 + 2 * season, 5 * season + np.arange(400) * 0.1], axis=1)
+    np.testing.assert_allclose(anomalies(field, times), 0, atol=1e-9)
+    only_cycle = anomalies(field, times, trend=False)
+    np.testing.assert_allclose(only_cycle[:, 0], 0, atol=1e-9)
+    assert abs(only_cycle[:, 1]).max() > 10
+    field[3, 0] = np.nan
+    found = anomalies(field, times)
+    assert np.isnan(found[3, 0])
+    np.testing.assert_allclose(np.delete(found, 3, axis=0), 0, atol=1e-9)
+
+
+def test_region_mean_is_by_area_over_what_is_there() -> None:
+    grid = Grid.latlon(2, 4)  # rows of equal area
+    field = np.arange(16.0).reshape(2, 2, 4)
+    region = np.zeros((2, 4), dtype=bool)
+    region[0, :2] = True
+    field[1, 0, 0] = np.nan
+    np.testing.assert_allclose(region_mean(field, region, grid), [0.5, 9])
+
+
+def test_regression_both_ways(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((53, 2))
+    y = np.concatenate([np.zeros(3), 2 * x[:-3, 0]])
+    assert regression(x, y, "field", 3)[0] == pytest.approx(2)
+    assert regression(x, y, "series", 3)[0] == pytest.approx(0.5)
+    expected = np.polyfit(x[:-3, 1], y[3:], 1)[0]
+    assert regression(x, y, "field", 3)[1] == pytest.approx(expected)
+
+
+def test_partial_correlation_is_that_of_residuals(rng: np.random.Generator) -> None:
+    # t = r sqrt(nu / (1 - r^2)) is the t of the coefficient in the joint regression
+    target, field = rng.standard_normal(61).cumsum(), rng.standard_normal((61, 3))
+    r, _ = partial_correlation(target, field, 2, own=2)
+    now = np.arange(1, 59)
+    design = np.stack([np.ones(58), target[now], target[now - 1], field[now, 1]], axis=1)
+    slope, error, *_ = np.linalg.lstsq(design, target[now + 2], rcond=None)
+    t = slope[3] / np.sqrt(error[0] / 54 * np.linalg.inv(design.T @ design)[3, 3])
+    assert r[1] == pytest.approx(t / np.sqrt(54 + t**2))
+
+
+def test_missing_values_stand_aside(rng: np.random.Generator) -> None:
+    target, field = rng.standard_normal(47), rng.standard_normal((47, 3))
+    holed = field.copy()
+    holed[[4, 9], 1] = np.nan
+    holed[:, 2] = np.nan
+    kept = np.delete(np.arange(46), [4, 9])
+    expected = np.corrcoef(field[kept, 1], target[kept + 1])[0, 1]
+    found = correlate(target, holed, 1)
+    np.testing.assert_allclose(found, [correlate(target, field, 1)[0], expected, np.nan])
+    r, size = partial_correlation(target, holed, 1)
+    design = np.stack([np.ones(44), target[kept]], axis=1)
+    left = [
+        v - design @ np.linalg.lstsq(design, v, rcond=None)[0] for v in (field[kept, 1], target[kept + 1])
+    ]
+    assert r[1] == pytest.approx(np.corrcoef(*left)[0, 1])
+    assert np.isnan(r[2])
+    assert np.isnan(size[2])
+
+
+def test_measured_maps_are_those_of_the_truth() -> None:
+    steps, target, lead = 4001, "late", 3
+    x = WORLD.simulate(steps, seed=1)
+    i = WORLD.index(target)
+    series = region_mean(x, WORLD.caps[i].reshape(GRID.shape), GRID)
+    np.testing.assert_allclose(series, x.reshape(steps, -1) @ WORLD.means[i])
+    found = teleconnections(*arrays(x, series), GRID, (lead,)).isel(lead=0)
+    correlation = TRUTH.correlation_maps(lead)[i].reshape(GRID.shape)
+    size = steps * 0.2  # (1 - 0.8^2) / (1 + 0.8^2) of red noise
+    np.testing.assert_allclose(found.correlation, correlation, atol=4.5 / np.sqrt(size))
+    slope = TRUTH.covariance_maps(lead)[i] / TRUTH.variance
+    error = TRUTH.index_covariance(0)[i, i] / TRUTH.variance.min()
+    np.testing.assert_allclose(found.slope.values.ravel(), slope, atol=4.5 * np.sqrt(error / size))
+    maps = {name: found[name].values for name in ("correlation", "partial", "eof_regression")}
+    maps["effect"] = TRUTH.effects(lead)[0, i] / GRID.areas.ravel()
+    scores = planted_scores(maps, TRUTH, target, lead)
+    best = scores.sel(map="effect")
+    assert [float(best[name]) for name in scores.data_vars] == pytest.approx([1, 1, 1, 1, 0])
+    # correlation is confounded: "early" shows in it though it does nothing
+    leaks = dict(zip(scores["map"].values.tolist(), scores.confounder_leak.values.tolist(), strict=True))
+    assert leaks["correlation"] > 0.3
+    assert leaks["partial"] > 0.2
+    assert (scores.auroc.values > 0.8).all()
+    assert scores.average_precision.sel(map="partial") > scores.average_precision.sel(map="correlation")
+    assert (scores.sign_agreement.values > 0.9).all()
+    early = found.significant.values & WORLD.caps[WORLD.index("early")].reshape(GRID.shape)
+    assert early.any()  # significance says that the correlation is real, and no more
+
+
+def test_background_is_flagged_as_often_as_promised() -> None:
+    # where the true correlation is below 0.02: naively 35 to 49 % of the area, 5 % with n*, next to none with the
+    # false discovery rate
+    i, lead, steps = WORLD.index("cooled"), 2, 1000
+    quiet = abs(TRUTH.correlation_maps(lead)[i]) < 0.02
+    areas = GRID.areas.ravel() * quiet / (GRID.areas.ravel() * quiet).sum()
+    shares = []
+    for seed in range(12):
+        x = WORLD.simulate(steps, seed).reshape(steps, -1)
+        series = x @ WORLD.means[i]
+        r = correlate(series, x, lead)
+        size = effective_size_ar1(memory(x), memory(series), steps)
+        p = correlation_p(r, size)
+        flagged = (
+            correlation_p(r, np.array(1000.0)) < 0.05,
+            p < 0.05,
+            false_discovery(p, 0.05, GRID.areas.ravel()),
+        )
+        shares.append([areas @ f for f in flagged])
+    naive, effective, discovered = np.mean(shares, axis=0)
+    assert 0.3 < naive < 0.5
+    assert 0.02 < effective < 0.08
+    assert discovered < 0.03
+
+
+def test_hypotheses_are_told_apart_on_data_they_have_not_seen() -> None:
+    steps = 1500
+    x = WORLD.simulate(steps, seed=7).reshape(steps, -1)
+    indices = xr.DataArray(x @ WORLD.means.T, dims=("time", "region"), coords={"region": list(WORLD.names)})
+    stated = [
+        Hypothesis("chain_1", "chain_2", 1, 1),
+        Hypothesis("cooler", "cooled", 2, -1),
+        Hypothesis("common", "late", 3, -1),  # the wrong sign
+        Hypothesis("decoy_north", "chain_3", 2, 1),
+        Hypothesis("cooler", "chain_2", 1, 1),
+    ]
+    years = np.arange(steps) // 73
+    found = check_hypotheses(indices, stated, years)
+    assert found.supported.values.tolist() == [True, True, False, False, False]
+    assert (found.skill.values[:3] > 0.01).all()
+    assert (found.skill.values[3:] < 0.003).all()  # what says nothing costs a little
+    assert found.p.values[2] > 0.99
+    assert all({"units", "long_name"} <= set(found[name].attrs) for name in found.data_vars)
+
+
+def test_held_out_skill_of_what_is_left_over(rng: np.random.Generator) -> None:
+    # y = x(t - 1) + 2 e: the source takes off one fifth of the variance
+    x, e = rng.standard_normal((2, 4000))
+    y = np.concatenate([[0], x[:-1]]) + 2 * e
+    years = np.arange(4000) // 50
+    assert held_out_skill(x, y, 1, years) == pytest.approx(0.2, abs=4 * np.sqrt(2 * 0.2 / 4000))
+    assert held_out_skill(rng.standard_normal(4000), y, 1, years) == pytest.approx(0, abs=0.003)
+
+
+def test_proposals_are_the_greatest_sums_with_their_signs() -> None:
+    areas, density = np.array([1.0, 2, 1, 1]), np.array([3.0, -1, -4, np.nan])
+    regions = {name: np.arange(4) == k for k, name in enumerate(["a", "b", "c", "d"])}
+    found = propose(density, regions, areas, "a", 2, 5)
+    assert found == [Hypothesis("c", "a", 2, -1), Hypothesis("b", "a", 2, -1)]
+
+
+FIELD = np.zeros((20, 12, 24))
+REFUSALS: list[tuple[Callable[[], object], str]] = [
+    (
+        lambda: teleconnections(*arrays(FIELD, np.full(20, np.nan)), GRID, (1,)),
+        "expected a field (time, 12, 24) and a whole series of the target along its times, got (20, 12, 24) and (20,) "
+        "with 20 missing: align them and fill the gaps of the target",
+    ),
+    (
+        lambda: partial_correlation(np.zeros(20), FIELD, 0),
+        "expected a lag of at least one step and a short own past, got lag 0 and 1 values of 20: shorten them",
+    ),
+    (
+        lambda: region_mean(FIELD, np.zeros((12, 24), dtype=bool), GRID),
+        "expected a region with at least one cell, got none: check its bounds against the grid",
+    ),
+    (
+        lambda: planted_scores({}, TRUTH, "chain_1", 2),
+        "expected a region on which others act, got nothing that acts on chain_1 within 2 steps: choose another target "
+        "or a longer lead",
+    ),
+    (
+        lambda: Hypothesis("a", "a", 1, 1),
+        "expected two regions, a lag of at least one step and a sign of 1 or -1, got a -> a, lag 1, sign 1: "
+        "state it so that it can be wrong",
+    ),
+    (
+        lambda: check_hypotheses(
+            xr.DataArray(np.zeros((9, 1)), dims=("time", "region"), coords={"region": ["a"]}),
+            [Hypothesis("a", "b", 1, 1)],
+            np.arange(9),
+        ),
+        "expected at least one hypothesis about regions whose indices are whole, got 1 hypotheses, ['b'] absent and 0 "
+        "values missing: give the index of each region without gaps",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "text"), REFUSALS, ids=[text[9:35] for _, text in REFUSALS])
+def test_refusals_are_sentences(make: Callable[[], object], text: str) -> None:
+    with pytest.raises(InputError, match=f"^{re.escape(text)}$"):
+        make()
