@@ -35,6 +35,7 @@ from gridvit.analysis.teleconnection import (
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.physics.planted import Planted
+from gridvit.physics.planted_data import dataset
 from gridvit.physics.planted_truth import PlantedTruth
 
 GRID = Grid.latlon(12, 24)
@@ -182,6 +183,23 @@ def test_measured_maps_are_those_of_the_truth() -> None:
     assert (scores.sign_agreement.values > 0.9).all()
     early = found.significant.values & WORLD.caps[WORLD.index("early")].reshape(GRID.shape)
     assert early.any()  # significance says that the correlation is real, and no more
+
+
+def test_a_link_is_found_through_season_trend_and_missing_values() -> None:
+    world = Planted.nonlinear(GRID)
+    ds = dataset(world, 1500, seed=2)
+    raw, i = ds.x.values.astype(np.float64), world.index("cooled")
+    region, land = world.caps[i].reshape(GRID.shape), np.isnan(raw).all(axis=0)
+    shares = {}
+    for name, field in (("raw", raw), ("anomalies", anomalies(raw, ds.time.values))):
+        found = teleconnections(*arrays(field, region_mean(field, region, GRID)), GRID, (2,)).isel(lead=0)
+        shares[name] = float(np.average(found.significant.values[~region], weights=GRID.areas[~region]))
+        assert (np.isnan(found.partial) == land).all()  # the swath hides a cell now and then, land always
+    assert shares["raw"] > 0.5  # the season, and the trend, are everywhere
+    assert shares["anomalies"] < 0.2  # the surroundings of both regions
+    r, kept = found.partial.values.ravel(), ~(region | land).ravel()
+    acts = world.caps[world.index("cooler")]
+    assert average_precision(-r[kept], acts[kept], GRID.areas.ravel()[kept]) > 0.9
 
 
 def test_background_is_flagged_as_often_as_promised() -> None:
