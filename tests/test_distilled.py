@@ -171,6 +171,13 @@ def test_a_convolutional_network_of_ones_own_teaches_a_transformer(data: xr.Data
     assert rows[-1]["validate_loss"] < 0.7 * rows[0]["validate_loss"]
     for name, value in before.items():
         assert torch.equal(value, teacher.state_dict()[name])
+    by_name = ObjectiveConfig(kind="distilled", teacher=str(path))
+    with pytest.raises(InputError) as error:
+        gridvit.train(replace(made(config, objective=by_name), name="by_name"), data)
+    assert str(error.value) == (
+        f"expected a teacher whose file says what it is, got {path}, a network of your own: give its step in Python: "
+        "gridvit.train(config, teacher=gridvit.Forecaster.load(run, model).step)"
+    )
     saved = gridvit.run.folder.RunFolder(run).config.training.objective
     assert (saved.kind, saved.teacher) == ("distilled", "given")
     with pytest.raises(InputError) as error:

@@ -229,10 +229,29 @@ def test_a_labelled_run_starts_from_a_pretrained_one_and_from_its_like(
         )  # fmt: skip
         ready = planned("", sign, config)
         assert not any(p.requires_grad for p in ready.model.parameters())
+        assert ready.model.network.blocks[0].mlp[0].weight.requires_grad is False
         assert all(p.requires_grad for p in ready.head.parameters())
         theirs = checkpoint.read(start / "model.safetensors")[0]
         assert torch.equal(ready.model.network.embed.weight, theirs["network.embed.weight"])
         assert bool(ready.head.read[1].weight.any()) is head
+
+
+@pytest.mark.parametrize("start", [{}, {"train": "last"}, {"train": "lora", "rank": 1}])
+def test_every_weight_that_trains_has_a_gradient(
+    start: dict[str, Any], sign: xr.Dataset, tmp_path: Path
+) -> None:
+    """Else several processes would wait for it."""
+    model = replace(TINY.model, patch=(2,), levels=(1,), registers=1)
+    config = replace(labelled("segmentation"), model=model)
+    given = gridvit.train(replace(made(config, epochs=1), root=str(tmp_path)), sign) if start else ""
+    ready = planned("", sign, made(config, start=StartConfig(run=str(given), **start)))
+    torch.nn.init.normal_(ready.head.read[1].weight)
+    windows = Windows(ready.parts["train"]).__getitems__(range(3))
+    objective = ready.objective()
+    objective.loss(windows, []).backward()
+    trains = {name for name, p in objective.named_parameters() if p.requires_grad}
+    assert trains == {name for name, p in objective.named_parameters() if p.grad is not None}
+    assert any("blocks" in name or "down" in name for name in trains)
 
 
 def test_a_run_that_labels_teaches_another(sign: xr.Dataset, run: Path) -> None:

@@ -140,6 +140,12 @@ def make_head(kind: str, classes: int, network: ViT) -> Head:
     return Detection(network.patches.tokens, width)
 
 
+def passed_by(network: ViT) -> list[nn.Module]:
+    """What the tokens that a head reads do not go through: the way back to the cells."""
+    back = [part for level in network.levels for part in (level.up, level.split)]
+    return [*back, network.norm, network.decode, network.skip]
+
+
 def located(offset: Float[Tensor, "batch token axis"], grid: Grid) -> Float[Tensor, "batch token axis"]:
     """x = x_low + (1/2 + offset) (x_high - x_low) of each token, in the units of the axes.
 

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from gridvit.analysis.labels import Found, class_scores, confusion, matched
 from gridvit.checkpoint import MODEL_FILE, Description, load_head
 from gridvit.data.fields import Fields
-from gridvit.data.loading import in_memory
+from gridvit.data.loading import in_memory, within
+from gridvit.data.rounds import GIB
 from gridvit.data.samples import Windows
 from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
@@ -38,7 +39,8 @@ def score_labels(folder: RunFolder, data: xr.Dataset | None = None) -> xr.Datase
     config = folder.config
     fields = folder.fields(Forecaster(labels.step, about), data)
     parts = partition(config.data.split, fields, about.channels.history - 1 + about.channels.leads[-1])
-    test, train = in_memory(parts["test"]), in_memory(parts["train"])
+    test = in_memory(parts["test"])
+    train = within(parts["train"], config.data.buffer * GIB, "the most frequent class is of the train part")
     made = (
         _things(labels, about, test)
         if about.task.kind == "detection"

@@ -6,15 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gridvit.checkpoint import MODEL_FILE, load_head
+from gridvit.checkpoint import MODEL_FILE, load, load_head, read
 from gridvit.config import RunConfig
 from gridvit.data.fields import Fields
 from gridvit.data.roles import channels
 from gridvit.errors import InputError
-from gridvit.forecast import Forecaster
 from gridvit.nn.heads import HEADS
 from gridvit.nn.labels import Labels
-from gridvit.nn.own import Network
+from gridvit.nn.step import ModelStep
 from gridvit.rollout import Step
 from gridvit.run.evaluate import solvers
 from gridvit.training.objectives.distilled import refuse_other_grid
@@ -32,17 +31,16 @@ def taught(config: RunConfig, teacher: object | None) -> RunConfig:
     return replace(config, training=replace(config.training, objective=own))
 
 
-def teacher_of(config: RunConfig, fields: Fields, given: Any = None, network: Network | None = None) -> Any:
+def teacher_of(config: RunConfig, fields: Fields, given: Any = None) -> Any:
     """The teacher of ``config``, as ``given`` or as ``training.objective.teacher`` names it; none where it has none.
 
     Args:
         config: of the run that learns.
         fields: its data, in whose attributes a solver is named.
         given: a ``Step``, or a function of states and their contexts that gives logits.
-        network: the network of a teaching run with one of one's own.
 
     Raises:
-        InputError: a teacher that is not there, or that labels something else.
+        InputError: a teacher that is not there, that is a network of one's own, or that labels something else.
     """
     objective = config.training.objective
     if given is not None or (objective.kind != "distilled" and not objective.teacher):
@@ -61,7 +59,19 @@ def teacher_of(config: RunConfig, fields: Fields, given: Any = None, network: Ne
         return _labels(Path(objective.teacher), config, fields)
     if objective.teacher == SOLVER:
         return _solver(config, fields)
-    return Forecaster.load(objective.teacher, network).step
+    return _run(Path(objective.teacher))
+
+
+def _run(path: Path) -> ModelStep:
+    """The model of a run."""
+    file = path / MODEL_FILE if path.is_dir() else path
+    if read(file)[1].config.kind == "own":
+        raise InputError(
+            "a teacher whose file says what it is",
+            f"{path}, a network of your own",
+            "give its step in Python: gridvit.train(config, teacher=gridvit.Forecaster.load(run, model).step)",
+        )
+    return load(file)[0]
 
 
 def _solver(config: RunConfig, fields: Fields) -> Step:

@@ -109,22 +109,24 @@ def train(
     if not turn.first:
         turn.wait()
         known, fields = Measured.load(folder / STATISTICS), load_fields(config, data)
-        planned = plan(config, fields, known, model, teacher_of(config, fields, teacher), settled=True)
+        planned = plan(
+            config, fields, known, model, settled=True, teacher=teacher_of(config, fields, teacher)
+        )
         fit(planned, folder.path, [Pictures(planned, folder.path)])
         raise SystemExit(0)
     with turn.preparing():
         folder.refuse(config, overwrite)
         known = None if overwrite else Measured.load(folder / STATISTICS)
         fields = load_fields(config, data)
-        planned = plan(config, fields, known, model, teacher_of(config, fields, teacher))
+        planned = plan(config, fields, known, model, teacher=teacher_of(config, fields, teacher))
         now = session(config, planned.measured)
         if not overwrite:
             refuse_repeated(folder.path, now)
         resumed = folder.claim(config, overwrite)
         planned.measured.save(folder / STATISTICS)
     with recorded(folder.path, {**now, "resumed": resumed}):
-        trained = fit(planned, folder.path, [Pictures(planned, folder.path)])
-        checkpoint.save(folder / MODEL_FILE, trained, planned.description, planned.head)
+        fitted = fit(planned, folder.path, [Pictures(planned, folder.path)])
+        checkpoint.save(folder / MODEL_FILE, fitted, planned.description, planned.head)
     return folder.path
 
 

@@ -11,6 +11,7 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from gridvit.config import TrainingConfig
 from gridvit.errors import InputError
 from gridvit.nn import ViT
+from gridvit.nn.heads import HEADS
 from gridvit.training.objectives.base import Objective
 
 WAIT = timedelta(minutes=30)  # for a process that does not come; a validation figure of the first one fits in
@@ -42,6 +43,14 @@ def refuse_devices(config: TrainingConfig) -> None:
             f"training.batch_size of at least {processes}, a window for each device",
             str(config.batch_size),
             "enlarge it, or train on fewer devices",
+        )
+    beside = (*HEADS, "masked")  # which have weights that are not the network's
+    if config.strategy == "shard" and (config.objective.kind in beside or config.start.train != "all"):
+        kind = config.objective.kind
+        raise InputError(
+            "training.strategy ddp where not all that trains, or trains alone, is the network",
+            f"shard for training.objective.kind {kind} and training.start.train {config.start.train}",
+            "change it",
         )
     if config.strategy == "shard" and config.ema:
         raise InputError(

@@ -23,7 +23,7 @@ from gridvit.data.windows import partition
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.features import TIMED
-from gridvit.nn.heads import HEADS, Head, make_head
+from gridvit.nn.heads import HEADS, Head, make_head, passed_by
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 from gridvit.training.devices import refuse_devices
@@ -59,8 +59,8 @@ def plan(
     fields: Fields,
     known: Measured | None = None,
     network: Network | None = None,
-    teacher: Any = None,
     settled: bool = False,
+    teacher: Any = None,
 ) -> Plan:
     """Split the data, take the statistics of the training part, and build the model, or take it over from another run.
 
@@ -102,9 +102,9 @@ def plan(
         numbers = torch.from_numpy(mean_and_std(fields.parameter_names, own))
     model = build(description, known.statistics, static, numbers, network)
     head = make_head(task.kind, task.classes, model.attending) if task.kind in HEADS else None
-    if head is not None:  # what is read off its tokens passes the decoder by
-        model.attending.decode.requires_grad_(False)
-        model.attending.skip.requires_grad_(False)
+    if head is not None:
+        for unused in passed_by(model.attending):
+            unused.requires_grad_(False)
     if config.training.start.run:
         begin(model, description, config.training.start, head)
     made = Plan(config, parts, model, description, known, head, teacher)

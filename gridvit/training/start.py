@@ -55,8 +55,8 @@ def begin(model: ModelStep, description: Description, start: StartConfig, head: 
         return
     anew = _anew(theirs, description, tensors, model)
     fresh = _copy(model.attending, _network(tensors, theirs, model), anew, path)
-    ends = () if head is not None else ENDS  # a head's tokens pass the decoder by
-    _choose(model.attending, start, tuple({*anew} - {*ENDS}) + ends)
+    always = anew + ENDS if head is None else tuple({*anew} - {*ENDS})
+    _choose(model.attending, start, always, head is None)
     if head is not None:
         fresh = [name for name in fresh if f"{name}." not in ENDS]
         fresh += _copy_head(head, tensors, theirs, description)
@@ -182,12 +182,15 @@ def _copy_head(
     return []
 
 
-def _choose(network: ViT, start: StartConfig, always: tuple[str, ...]) -> None:
-    """Freeze all but what ``start.train`` names and what ``always`` trains, by the beginnings of names."""
+def _choose(network: ViT, start: StartConfig, always: tuple[str, ...], decodes: bool) -> None:
+    """Freeze all but what ``start.train`` names and what ``always`` trains, by the beginnings of names.
+
+    Where a head reads the tokens nothing ``decodes`` them, and the way back to the cells is no part of the network.
+    """
     if start.train == "all":
         return
     network.requires_grad_(False)
-    blocks = ordered_blocks(network)
+    blocks = ordered_blocks(network, decodes)
     if start.train == "last":
         if start.blocks > len(blocks):
             raise InputError(
@@ -195,7 +198,7 @@ def _choose(network: ViT, start: StartConfig, always: tuple[str, ...]) -> None:
                 str(start.blocks),
                 "take fewer, or train all",
             )
-        for part in (*blocks[-start.blocks :], network.norm):
+        for part in (*blocks[-start.blocks :], *((network.norm,) if decodes else ())):
             part.requires_grad_(True)
     if start.train == "lora":
         adapt(blocks, start.rank, start.alpha)
@@ -204,8 +207,8 @@ def _choose(network: ViT, start: StartConfig, always: tuple[str, ...]) -> None:
             parameter.requires_grad_(True)
 
 
-def ordered_blocks(network: ViT) -> list[Block]:
-    """All blocks in the order in which tokens pass them, those of fine levels included."""
+def ordered_blocks(network: ViT, decodes: bool = True) -> list[Block]:
+    """All blocks in the order in which tokens pass them, on their way back to the cells only where one ``decodes``."""
     down = [block for level in network.levels for block in level.down]
-    up = [block for level in reversed(network.levels) for block in level.up]
+    up = [block for level in reversed(network.levels) for block in level.up] if decodes else []
     return [*down, *network.blocks, *up]

@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +66,14 @@ def fit(plan: Plan, folder: Path, also: Sequence[Callback] = ()) -> ModelStep:
     error = bias_error(plan.model)
     if error > 0:
         log.info("the series of the distance bias is right within %.2g of a logit", error)
+    kept = deepcopy(objective) if plan.config.training.strategy == "shard" else objective
     _run(objective, data, plan, folder, also)
     if place() > 0:
         return plan.model
     best = torch.load(folder / "checkpoints" / BEST, map_location="cpu", weights_only=True)
-    objective.load_state_dict(best["state_dict"])
-    merge(plan.model)
-    return plan.model.eval()
+    kept.load_state_dict(best["state_dict"])
+    merge(kept.step)
+    return kept.step.eval()
 
 
 def bias_error(model: ModelStep) -> float:

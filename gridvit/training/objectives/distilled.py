@@ -49,7 +49,7 @@ class Distilled(NextStep):
         trust = self.config.objective.trust
         if not trust:
             return super().loss(batch, shifts)
-        data, taught = self.against([self.following(batch), self.taught(batch)], batch, shifts)
+        taught, data = self.against([self.taught(batch), self.following(batch)], batch, shifts)
         return (1 - trust) * data + trust * taught
 
     @torch.no_grad()

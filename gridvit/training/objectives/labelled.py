@@ -114,6 +114,7 @@ class Labelled(Objective):
     def classes_error(self, logits: Tensor, labels: Tensor, taught: Tensor | None, weights: Tensor) -> Tensor:
         """(1 - lambda) CE + lambda T^2 KL; see ``softened``."""
         options = self.config.objective
+        self.terms = (~torch.isnan(labels)).flatten(1).any(1).sum()
         entropy = cross_entropy(logits, labels, weights)
         if taught is None:
             return entropy
@@ -168,6 +169,7 @@ class Detection(Labelled):
         present, first = cells.nan_to_num(-1.0).max(-1)
         rows = torch.arange(cells.shape[1], device=cells.device)
         offset = self.offsets_of_cells[rows, first]
+        self.terms = (present == 1).sum().clamp(min=1)
         return detection_error(found, torch.where(missing, torch.nan, present), offset)
 
 

@@ -14,12 +14,14 @@ from gridvit.channels import Channels
 from gridvit.config import RunConfig, TrainingConfig
 from gridvit.data.fields import Fields
 from gridvit.data.samples import Batch
+from gridvit.data.sharing import part_of
 from gridvit.errors import InputError
 from gridvit.nn import ViT
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
 from gridvit.training.losses import present_error
 from gridvit.training.objectives.base import Objective
+from gridvit.training.processes import rank, summed, world
 
 
 class Masked(Objective):
@@ -27,7 +29,7 @@ class Masked(Objective):
 
     Of each window a ``share`` of the patches is hidden, in all frames of the history alike: in x' what the state has
     there is 0, as if it were missing, and a learned vector is added to their tokens. What is given beside the state
-    (forcings, static fields, features) stays. Which patches are hidden is a function of seed, step and process; in
+    (forcings, static fields, features) stays. Which patches are hidden is a function of seed and step; in
     validation it is the same in every epoch. With ``model.levels`` a patch is that of the coarsest tokens.
 
     The vector belongs to the objective: the network has no more weights than any other, so other runs can start from
@@ -74,18 +76,23 @@ class Masked(Objective):
         with marked(network, cells, self.token):
             found = self.outputs(inputs, context, slice(1))[:, 0, :moving]
         own = None if self.importance is None else self.importance[:moving]
-        target = torch.where(cells > 0, target, torch.nan)
-        error, self.terms = present_error(found, target, self.weights, own)
+        unseen = torch.where(cells > 0, target, torch.nan)
+        error, self.terms = present_error(found, unseen, self.weights, own)
         return error
 
     def hidden(self, windows: int) -> Bool[Tensor, "window patch"]:
-        """Which patches of each window are hidden in this step: as many in all, at least one and not all."""
+        """Which patches of each window are hidden in this step: as many in all, at least one and not all.
+
+        Of several processes each has those of its rows of the step's batch.
+        """
         patches = self.step.attending.patches.tokens.size
         count = min(patches - 1, max(1, round(self.config.objective.share * patches)))
         step = self.global_step if self.training else -1
-        words = np.random.SeedSequence((self.config.seed, step + 1, self.global_rank)).generate_state(1)
+        words = np.random.SeedSequence((self.config.seed, step + 1)).generate_state(1)
         generator = torch.Generator().manual_seed(int(words[0]))
-        return torch.rand(windows, patches, generator=generator).argsort(1).argsort(1) < count
+        total = windows if world() == 1 else int(summed(self.weights.new_tensor(windows)))
+        rows = (part_of(0, total, rank(), world())[0] + torch.arange(windows)) % total
+        return torch.rand(total, patches, generator=generator)[rows].argsort(1).argsort(1) < count
 
 
 @contextmanager
