@@ -101,7 +101,8 @@ def explained(message: str, keys: Sequence[str]) -> InputError:
     """jsonargparse's message as one sentence in three parts."""
     text = " ".join(message.split())
     if inner := re.search(r"""Parser key "([^"]+)": Problem with given class_path '[^']*': (.*)""", text):
-        return explained(inner[2], [field.name for field in fields(Index)]).at(inner[1])
+        first = re.sub(r"Option '(\w+)\.[^']*'", r"Option '\1'", inner[2])
+        return explained(first, [field.name for field in fields(Index)]).at(inner[1])
     if ours := re.search(r"expected (.*?), got (.*): (.*)$", text):  # a dataclass refused its values
         return InputError(*ours.groups())
     if missing := re.search(r"File does not exist: '([^']*)'", text):

@@ -233,7 +233,7 @@ BAD = {
     "index key": (
         "data: {indices: {nino: {variable: sst, regoin: {lat: [0, 1]}}}}",
         "an option that exists in data.indices",
-        "got 'regoin.lat': did you mean 'region'?",
+        "got 'regoin': did you mean 'region'?",
     ),
     "not a number": (
         "training: {learning_rate: .nan}",
