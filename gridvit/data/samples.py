@@ -28,6 +28,15 @@ class Batch(NamedTuple):
     condition: Float[Tensor, "batch parameter"] | None = None
     counts: bool = True
 
+    def to(self, device: torch.device) -> Batch:
+        """The same there; Lightning, which asks for it, would otherwise look into the tuple at every step."""
+        own = self.condition
+        frames, time, condition = (
+            each if each is None else each.to(device, non_blocking=device.type == "cuda")
+            for each in (self.frames, self.time, own)
+        )
+        return Batch(frames, time, condition, self.counts)
+
 
 class Windows(Dataset[Batch]):
     """Every window of frames u(t + k dt), k in ``offsets``, of a part of the data, within one trajectory and the part.
