@@ -30,12 +30,10 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """The same there; Lightning, which asks for it, would otherwise look into the tuple at every step."""
-        own = self.condition
-        frames, time, condition = (
-            each if each is None else each.to(device, non_blocking=device.type == "cuda")
-            for each in (self.frames, self.time, own)
-        )
-        return Batch(frames, time, condition, self.counts)
+        early = device.type == "cuda"
+        own = None if self.condition is None else self.condition.to(device, non_blocking=early)
+        frames, time = (each.to(device, non_blocking=early) for each in (self.frames, self.time))
+        return Batch(frames, time, own, self.counts)
 
 
 class Windows(Dataset[Batch]):
