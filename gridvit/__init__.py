@@ -12,6 +12,7 @@ _HOME = {
     "Forecaster": "gridvit.forecast",
     "Grid": "gridvit.grid",
     "InputError": "gridvit.errors",
+    "Labeller": "gridvit.labeller",
     "Mesh": "gridvit.mesh",
     "Persistence": "gridvit.rollout",
     "RunConfig": "gridvit.config",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,31 @@ from gridvit.data.times import TimeStep
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.features import TIMED
+from gridvit.nn.heads import HEADS, Head, make_head
+from gridvit.nn.labels import Labels
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 
 FORMAT = 3
+MODEL_FILE = "model.safetensors"
+HEAD = "head."  # names of a head's tensors, beside those of the model
 # Cells of a curvilinear grid: each takes up to 53 bytes of a header that safetensors ends at 100 MB.
 LARGEST_MESH = 1_800_000
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a model was trained for, and so what comes out of it.
+
+    kind:    "forecast": states that follow; "masked": nothing yet, its decoder filled masked patches; "segmentation",
+             "classification" or "detection": labels, by a head.
+    classes: of the labels.
+    ahead:   whether labels are those a lead later.
+    """
+
+    kind: str = "forecast"
+    classes: int = 0
+    ahead: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,9 +67,12 @@ class Description:
     channels: Channels
     step: TimeStep
     layout: Layout
+    task: Task = Task()
 
     @classmethod
-    def of(cls, config: ModelConfig, data: DataConfig, fields: Fields) -> Description:
+    def of(
+        cls, config: ModelConfig, data: DataConfig, fields: Fields, task: Task | None = None
+    ) -> Description:
         """The description of a model of ``fields`` with the history, leads and boundary of ``data``.
 
         Raises:
@@ -63,7 +85,7 @@ class Description:
                 "take a region of it",
             )
         found = replace(channels(fields.variables, fields.statics, data), parameters=fields.parameter_names)
-        return cls(config, fields.grid, fields.variables, found, fields.step, fields.layout)
+        return cls(config, fields.grid, fields.variables, found, fields.step, fields.layout, task or Task())
 
     @property
     def model_step(self) -> TimeStep:
@@ -111,6 +133,7 @@ class Description:
                 "channels": asdict(self.channels),
                 "step": self.step.to_dict(),
                 "layout": self.layout.to_dict(),
+                "task": asdict(self.task),
             }
         )
 
@@ -131,6 +154,7 @@ class Description:
             Channels(**_tuples(header["channels"])),
             TimeStep.from_dict(header["step"]),
             Layout.from_dict(header["layout"]),
+            Task(**header.get("task", {})),
         )
 
 
@@ -162,23 +186,24 @@ def build(
     return model
 
 
-def save(path: Path, model: ModelStep, description: Description) -> None:
+def save(path: Path, model: ModelStep, description: Description, head: Head | None = None) -> None:
     """Write the model file, by a temporary name and a rename, so that a reader never sees half of it."""
     temporary = path.with_suffix(".tmp")
+    beside = {} if head is None else {HEAD + name: tensor for name, tensor in head.state_dict().items()}
     # Cloned, since the format refuses weights that a network of one's own may share between layers.
     tensors = {
-        name: tensor.detach().cpu().clone().contiguous() for name, tensor in model.state_dict().items()
+        name: tensor.detach().cpu().clone().contiguous()
+        for name, tensor in {**model.state_dict(), **beside}.items()
     }
     save_file(tensors, temporary, metadata={"gridvit": description.to_json()})
     os.replace(temporary, path)
 
 
-def load(path: Path, network: Network | None = None) -> tuple[ModelStep, Description]:
-    """The model, on the CPU and in evaluation mode, and its description; ``network`` where it is not gridvit's own.
+def read(path: Path) -> tuple[dict[str, Tensor], Description]:
+    """The tensors of a model file by name, and its description.
 
     Raises:
-        InputError: no such file, not a model file, or a format of another version; a network that is not the one whose
-            weights these are.
+        InputError: no such file, not a model file, or a format of another version.
     """
     if not path.is_file():
         raise InputError("a trained model", f"no file {path}", "train the run first: gridvit train CONFIG")
@@ -194,7 +219,13 @@ def load(path: Path, network: Network | None = None) -> tuple[ModelStep, Descrip
         raise InputError(
             "a gridvit model file", f"{path}, which has no gridvit header", "give a run's folder"
         ) from None
-    description = Description.from_json(header, path)
+    return tensors, Description.from_json(header, path)
+
+
+def rebuilt(
+    tensors: Mapping[str, Tensor], description: Description, network: Network | None = None
+) -> ModelStep:
+    """The model of these tensors, those of a head left out; raises as ``load``."""
     names = tuple(variable.name for variable in description.variables)
     blank = np.ones((len(description.channels.leads), len(names)))
     # Not blank: the network knows by them what zero is, of a vector that turns round over a pole.
@@ -202,7 +233,7 @@ def load(path: Path, network: Network | None = None) -> tuple[ModelStep, Descrip
     statistics = Statistics(names, mean.ravel(), std.ravel(), blank, presence)
     model = build(description, statistics, tensors["static"], network=network)
     try:
-        model.load_state_dict(tensors)
+        model.load_state_dict({name: value for name, value in tensors.items() if not name.startswith(HEAD)})
     except RuntimeError as error:
         if network is None:
             raise
@@ -210,4 +241,45 @@ def load(path: Path, network: Network | None = None) -> tuple[ModelStep, Descrip
         raise InputError(
             "the network that this run was made with", f"another ({got})", "give that one"
         ) from None
-    return model.eval(), description
+    return model.eval()
+
+
+def load(path: Path, network: Network | None = None) -> tuple[ModelStep, Description]:
+    """The model, on the CPU and in evaluation mode, and its description; ``network`` where it is not gridvit's own.
+
+    Raises:
+        InputError: no such file, not a model file, or a format of another version; a model that does not forecast; a
+            network that is not the one whose weights these are.
+    """
+    tensors, description = read(path)
+    kind = description.task.kind
+    if kind != "forecast":
+        use = (
+            "start another run from it: training.start.run"
+            if kind == "masked"
+            else "load it as gridvit.Labeller"
+        )
+        raise InputError("a model that forecasts", f"{path}, trained for training.objective.kind {kind}", use)
+    return rebuilt(tensors, description, network), description
+
+
+def load_head(path: Path) -> tuple[Labels, Description]:
+    """The model that labels, on the CPU and in evaluation mode, and its description.
+
+    Raises:
+        InputError: as ``load``; a model without a head.
+    """
+    tensors, description = read(path)
+    kind = description.task.kind
+    if kind not in HEADS:
+        raise InputError(
+            "a model that labels",
+            f"{path}, trained for training.objective.kind {kind}",
+            "load it as gridvit.Forecaster",
+        )
+    model = rebuilt(tensors, description)
+    head = make_head(kind, description.task.classes, model.attending)
+    head.load_state_dict(
+        {name.removeprefix(HEAD): value for name, value in tensors.items() if name.startswith(HEAD)}
+    )
+    return Labels(model, head).eval(), description

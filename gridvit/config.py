@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
+from pathlib import PurePath
 from typing import Any, Literal
 
 from gridvit.errors import InputError
@@ -171,6 +172,12 @@ class RunConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def __post_init__(self) -> None:
+        if not self.name or PurePath(self.name).is_absolute() or ".." in PurePath(self.name).parts:
+            raise InputError(
+                "the name of a folder within root", repr(self.name), "take another --name, or --root"
+            )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ class InputError(ValueError):
     The command line shows the sentence alone and exits with status 2; in Python it is a ``ValueError``.
     """
 
+    shared = False
+    """Whether every process that trains has the same to say, so that the first one says it for all."""
+
     def __init__(self, expected: str, got: str, do: str) -> None:
         super().__init__(f"expected {expected}, got {got}: {do}")
         self._parts = expected, got, do

@@ -15,7 +15,7 @@ import xarray as xr
 from jaxtyping import Float, Shaped
 
 from gridvit import __version__, checkpoint
-from gridvit.checkpoint import Description
+from gridvit.checkpoint import MODEL_FILE, Description
 from gridvit.data.fields import stack
 from gridvit.data.layout import Layout
 from gridvit.data.matching import ends_among, same_samples
@@ -29,8 +29,6 @@ from gridvit.grid import Grid
 from gridvit.initial import CHUNK, Initial, Known, Read, forecast_array
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
-
-MODEL_FILE = "model.safetensors"
 
 
 def forecast_dataset(
@@ -129,14 +127,14 @@ class Forecaster:
             raise InputError(
                 f"one step, as {names} is not known beyond the present", str(steps), "give --steps 1"
             )
-        initial = self._read(ds, steps, forcings)
+        initial = self.read(ds, steps, forcings)
         given = initial.known, initial.condition
         cases = forecast_array(self.step, initial.flat, initial.seconds, steps, *given)
         return self._out(cases, initial, ds, f"forecast of {steps} steps")
 
     def direct(self, ds: xr.Dataset, forcings: xr.Dataset | None = None) -> xr.Dataset:
         """As calling it, but at every lead that the model was trained for (``data.leads``), each in one step."""
-        initial = self._read(ds, 1, forcings)
+        initial = self.read(ds, 1, forcings)
         chunks = []
         for first in range(0, len(initial.flat), CHUNK):
             part = slice(first, first + CHUNK)
@@ -170,11 +168,17 @@ class Forecaster:
         self, ds: xr.Dataset, forcings: xr.Dataset | None = None
     ) -> Float[np.ndarray, "case layer head query key"]:
         """Attention weights at every state in ``ds``, sample by sample, on ``token_grid``."""
-        initial = self._read(ds, 1, forcings)
+        initial = self.read(ds, 1, forcings)
         return self.step.attention_weights(torch.from_numpy(initial.flat), initial.context()).numpy()
 
-    def _read(self, ds: xr.Dataset, steps: int, forcings: xr.Dataset | None) -> Initial:
-        """States, times, layout and known fields of the user's Dataset, checked against the model."""
+    def read(self, ds: xr.Dataset, steps: int, forcings: xr.Dataset | None) -> Initial:
+        """States, times, layout and known fields of the user's Dataset, checked against the model.
+
+        Args:
+            ds: the states, as for calling it.
+            steps: of the model, at whose ends ``forcings`` are known.
+            forcings: what the model is given; in ``ds`` where there is none.
+        """
         channels = self.step.channels
         seen = [v for v in self.description.variables if v.name in channels.inputs]
         read = self._values(ds, seen)

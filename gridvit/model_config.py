@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal
 
 from gridvit.errors import InputError
 
 
 def require(config: Any, least: int, *names: str) -> None:
-    """Refuse fields below ``least``; a config within another says where by ``PATH``."""
+    """Refuse fields below ``least`` and those that are not finite; a config within another says where by ``PATH``."""
     for name in names:
         value = getattr(config, name)
-        if any(v < least for v in (value if isinstance(value, tuple) else (value,))):
+        values = value if isinstance(value, tuple) else (value,)
+        if not all(least <= v < inf for v in values):
+            finite = " and finite" if inf in values else ""
             kind = getattr(config, "PATH", type(config).__name__.removesuffix("Config").lower())
-            raise InputError(f"{kind}.{name} of at least {least}", str(value), "correct it")
+            raise InputError(f"{kind}.{name} of at least {least}{finite}", str(value), "correct it")
 
 
 PRESETS = {"mini": (128, 4, 4), "tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}

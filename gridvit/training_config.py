@@ -15,17 +15,35 @@ class ObjectiveConfig:
 
     Args:
         kind: "next-step": the error of the increment to the next state, or to each of ``data.leads`` (by one network
-            that is told which, if ``model.leads`` says so); "unrolled": the mean error of a rollout.
+            that is told which, if ``model.leads`` says so); "unrolled": the mean error of a rollout; "masked": patches
+            of the state that are hidden, from those that are not, for a run that others start from; "distilled":
+            "next-step" and the increments of a teacher; "segmentation" of cells or "classification" of states into
+            the classes, or "detection" of the things, that ``data.diagnostics`` holds.
         steps: of the model in the rollouts of "unrolled", at the end of the training and wherever it is validated.
         gradient: "through" all steps of a rollout, or of each step's error through the "last" alone, the state before
             it held fixed (pushforward).
         grow: part of the epochs in which rollouts grow, from one step to ``steps``; 0 for all of them at once.
+        share: of the patches of a window that "masked" hides.
+        teacher: of "distilled": the folder of a run, or "solver", the one that made the file; of "segmentation" and
+            "classification" the folder of a run that labels the same, or none.
+        trust: weight of the teacher's answer, from 0 to 1; the data have the rest.
+        temperature: that softens the classes of both before they are compared.
+        classes: of "segmentation" and "classification"; the labels are the numbers below it.
+        ahead: whether labels are those of a time one of ``data.leads`` later, and not of the state itself.
     """
 
-    kind: Literal["next-step", "unrolled"] = "next-step"
+    kind: Literal[
+        "next-step", "unrolled", "masked", "distilled", "segmentation", "classification", "detection"
+    ] = "next-step"
     steps: int = 4
     gradient: Literal["through", "last"] = "through"
     grow: float | int = 0.5
+    share: float = 0.6
+    teacher: str = ""
+    trust: float | int = 0.5
+    temperature: float | int = 2.0
+    classes: int = 2
+    ahead: bool = False
 
     PATH: ClassVar[str] = "training.objective"
 
@@ -35,9 +53,26 @@ class ObjectiveConfig:
         require(self, 0, "grow")
         if self.grow >= 1:
             raise InputError(f"{self.PATH}.grow below 1", str(self.grow), "leave epochs for the whole length")
+        require(self, 2, "classes")
+        require(self, 0, "trust")
+        if self.trust > 1:
+            raise InputError(f"{self.PATH}.trust of at most 1", str(self.trust), "correct it")
+        if not 0 < self.share < 1:
+            raise InputError(f"{self.PATH}.share between 0 and 1", str(self.share), "correct it")
+        if not self.temperature > 0:
+            raise InputError(f"{self.PATH}.temperature above 0", str(self.temperature), "correct it")
 
 
-USED = {"next-step": (), "unrolled": ("steps", "gradient", "grow")}
+TAUGHT = ("teacher", "trust", "temperature")
+USED: dict[str, tuple[str, ...]] = {
+    "next-step": (),
+    "unrolled": ("steps", "gradient", "grow"),
+    "masked": ("share",),
+    "distilled": ("teacher", "trust"),
+    "segmentation": ("classes", "ahead", *TAUGHT),
+    "classification": ("classes", "ahead", *TAUGHT),
+    "detection": ("ahead",),
+}
 """The fields that count for each kind of objective."""
 
 
@@ -55,11 +90,59 @@ def refuse_unused(config: ObjectiveConfig) -> None:
 
 
 @dataclass(frozen=True)
+class StartConfig:
+    """From which weights a network starts, and which of them train.
+
+    Args:
+        run: folder of a finished run of the same ``model``, whose network this one takes over as far as it sees and
+            predicts the same; a network at random where empty.
+        train: "all" weights (full fine-tuning); the "head", decoder and skip (linear probe); it and the "last"
+            ``blocks`` (partial fine-tuning); it and low-rank updates of the matrices of all blocks ("lora").
+            What cannot be taken over trains too.
+        blocks: at the end of the network, of "last".
+        rank: of the updates of "lora"; 4 to 16 serve most.
+        alpha: of "lora", the updates' scale times the rank.
+    """
+
+    run: str = ""
+    train: Literal["all", "head", "last", "lora"] = "all"
+    blocks: int = 1
+    rank: int = 8
+    alpha: float | int = 16.0
+
+    PATH: ClassVar[str] = "training.start"
+
+    def __post_init__(self) -> None:
+        require(self, 1, "blocks", "rank")
+        require(self, 0, "alpha")
+        if self.train != "all" and not self.run:
+            raise InputError(
+                f"a trained run in {self.PATH}.run for {self.PATH}.train {self.train}", "none", "name one"
+            )
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """Where metrics go beside ``metrics.csv``.
+
+    Args:
+        kind: "csv" for nowhere else, "tensorboard" (event files in the run's folder), or "wandb" (Weights & Biases).
+        project: of "wandb".
+        name: of the run in "wandb"; that of the run's folder where there is none.
+    """
+
+    kind: Literal["csv", "tensorboard", "wandb"] = "csv"
+    project: str = "gridvit"
+    name: str = ""
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """How a model learns.
 
     Args:
         objective: what is minimised.
+        start: from which weights.
         epochs: passes over the training windows.
         batch_size: windows in a step of the optimiser, which the devices share.
         learning_rate: peak of the schedule; 0 for one that is good for the width, 1e-3 up to 128 and less beyond.
@@ -87,9 +170,11 @@ class TrainingConfig:
         nodes: machines that train together.
         strategy: "ddp": each device holds the whole model; "shard": each holds its share of weights, gradients and
             moments, and fetches the others' block by block (FSDP2), for models that do not fit; "auto" is "ddp".
+        logger: where metrics go beside ``metrics.csv``.
     """
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    start: StartConfig = field(default_factory=StartConfig)
     epochs: int = 30
     batch_size: int = 8
     learning_rate: float = 0.0
@@ -110,6 +195,7 @@ class TrainingConfig:
     devices: int = 1
     nodes: int = 1
     strategy: Literal["auto", "ddp", "shard"] = "auto"
+    logger: LoggerConfig = field(default_factory=LoggerConfig)
 
     def __post_init__(self) -> None:
         require(self, 1, "epochs", "batch_size", "devices", "nodes")
@@ -123,5 +209,7 @@ class TrainingConfig:
                 f"{self.cooldown} of {self.schedule}",
                 "correct it",
             )
+        if self.seed >= 2**32:
+            raise InputError("training.seed below 2^32", str(self.seed), "take a smaller one")
         if self.ema >= 1:
             raise InputError("training.ema below 1", str(self.ema), "take 0.999, or 0 for no average")

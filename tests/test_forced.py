@@ -11,12 +11,16 @@ import torch
 from gridvit.analysis.probe import probe
 from gridvit.config import DataConfig, SimulateConfig
 from gridvit.data.fields import load
+from gridvit.data.roles import channels
 from gridvit.data.simulate import generating_step, simulate
 from gridvit.data.simulate_portions import simulate_to
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.physics import METHODS, Burgers, Coarse, ForcedBurgers, Solver, Vorticity
 from gridvit.rollout import Context, rollout
+from gridvit.run.analyse import schemes
+from gridvit.run.cases import Cases
+from gridvit.run.evaluate import solved, solvers
 
 SIDE = 2 * np.pi
 CONFIG = SimulateConfig("forced-burgers", {"viscosity": 0.05}, (23,), (SIDE,), 0.2, 4, 19, 3.0, 5, spinup=3)
@@ -151,6 +155,40 @@ def test_the_file_holds_the_force_and_its_solver_makes_the_next_frame(suffix: st
     assert float((after - values[:, :, :1]).abs().max()) < 2e-6
     assert float((step(values[:, 0, :1], ends.advanced(0.2)) - values[:, 1, :1]).abs().max()) > 1e-3
     assert len(np.unique(whole["force"].values[:, 0, 0])) == 19  # each trajectory its own
+
+
+def cases_of(data: DataConfig) -> Cases:
+    fields = load(simulate(CONFIG), data)
+    return Cases.of(fields, (1, 2), channels(fields.variables, fields.statics, data))
+
+
+def test_the_solver_is_scored_and_probed_where_it_can_be_told_the_force(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cases = cases_of(ROLES)
+    ((name, found),) = solved(cases, 1).items()
+    assert name == "ssprk3, 2 substeps"
+    assert float(np.abs(found - cases.truth).max()) < 2e-6
+    part, fields = slice(2), cases.fields
+    context = Context(torch.from_numpy(cases.seconds[part]), torch.from_numpy(cases.known(part)).double())
+    states = torch.from_numpy(cases.states[part]).double()
+    stencils, courant = schemes(solvers(fields, 1), fields.grid, states, (1,), context)
+    assert list(stencils) == [name]
+    assert courant is None
+    caplog.set_level("INFO", "gridvit")
+    for data, sentence in (
+        (
+            DataConfig(variables=("u",)),
+            "left out the solver: data.forcings are not force alone, which drove the data",
+        ),
+        (
+            DataConfig(variables=("u",), forcings=("force",), stride=2),
+            "left out the solver: force between the ends of a step of 2 frames is not known",
+        ),
+    ):
+        cases = cases_of(data)
+        assert solved(cases, data.stride) == solvers(cases.fields, data.stride) == {}
+        assert caplog.messages[-1] == sentence
 
 
 def test_spun_up_frames_are_those_of_a_longer_simulation() -> None:

@@ -33,7 +33,8 @@ ALLOWED: dict[str, set[str]] = {
     "config": {"errors", "model_config", "training_config"},
     "channels": {"errors"},
     "climatology": {"errors"},
-    "parsing": {"errors", "config"},
+    "yamls": {"errors"},
+    "parsing": {"errors", "config", "yamls"},
     "printing": set(),
     "progress": set(),
     "cluster": {"errors", "config", "parsing", "printing"},
@@ -41,9 +42,11 @@ ALLOWED: dict[str, set[str]] = {
     "data": VALUES | {"config", "channels", "climatology"},
     "nn": VALUES | {"rollout", "config", "channels"},
     "checkpoint": VALUES | {"config", "channels", "data", "nn"},
-    "training": VALUES | {"rollout", "config", "channels", "data", "nn", "checkpoint", "cluster"},
+    "training": VALUES
+    | {"rollout", "config", "training_config", "channels", "data", "nn", "checkpoint", "cluster"},
     "initial": VALUES | {"rollout", "data"},
     "forecast": VALUES | {"rollout", "config", "channels", "data", "nn", "checkpoint", "initial"},
+    "labeller": VALUES | {"data", "nn", "checkpoint", "initial", "forecast"},
     "analysis": OPERATORS | {"physics", "climatology"},
     "report": {"errors"},
 }

@@ -109,7 +109,7 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
     ):
         parse(RunConfig, ["--config", str(tmp_path / "none.yaml")])
     (tmp_path / "c.yaml").write_text("model: [1\n")
-    with pytest.raises(InputError, match="Problems parsing config"):
+    with pytest.raises(InputError, match=r"expected YAML in .*c.yaml, got a mistake in line 2, column 1 \("):
         parse(RunConfig, ["--config", str(tmp_path / "c.yaml")])
     with pytest.raises(
         InputError, match="expected a run folder with a config.yaml, got no .*: give the folder"
@@ -138,3 +138,137 @@ def test_a_value_that_is_none_of_several_types() -> None:
     with pytest.raises(InputError) as caught:
         parse(DataConfig, ["--buffer", "much"])
     assert str(caught.value) == "expected buffer to be a float or an int, got much: correct the value"
+
+
+BAD = {
+    "objective": (
+        "training: {objective: {kind: unroled}}",
+        "training.objective.kind to be one of 'next-step', ",
+        "got unroled: did you mean 'unrolled'?",
+    ),
+    "upper case": (
+        "training: {precision: BF16}",
+        "training.precision to be one of '32', 'bf16', '16'",
+        "got BF16: did you mean 'bf16'?",
+    ),
+    "number for a word": (
+        "training: {precision: 16}",
+        "training.precision to be one of '32', 'bf16', '16'",
+        "got 16: put it in quotes, '16'",
+    ),
+    "number for text": ("name: 3", "name to be text", "got 3: put it in quotes, '3'"),
+    "word for a list": (
+        "model: {features: latitude}",
+        "model.features to be a list",
+        "got latitude: write a list, [latitude]",
+    ),
+    "fraction": ("model: {depth: 2.5}", "model.depth to be an int", "got 2.5: correct the value"),
+    "nested key": (
+        "training: {objective: {knd: unrolled}}",
+        "an option that exists",
+        "got 'training.objective.knd': did you mean 'training.objective.kind'?",
+    ),
+    "section elsewhere": (
+        "logger: {kind: wandb}",
+        "an option that exists",
+        "got 'logger.kind': did you mean 'training.logger.kind'?",
+    ),
+    "unknown section": (
+        "training: {optimizer: {lr: 1}}",
+        "an option that exists",
+        "got 'training.optimizer.lr': see --help for the options",
+    ),
+    "class path": (
+        "model: {class_path: os.system}",
+        "an option that exists",
+        "got 'class_path': see --help for the options",
+    ),
+    "nothing": ("", "options in c.yaml", "got nothing: write options in it, such as data: {path: FILE}"),
+    "a comment": (
+        "# nothing",
+        "options in c.yaml",
+        "got nothing: write options in it, such as data: {path: FILE}",
+    ),
+    "a list": ("- a", "options in c.yaml", "got list ['a']: write options in it, such as data: {path: FILE}"),
+    "empty section": (
+        "model:",
+        "options under model in c.yaml",
+        "got nothing: see --help for those of model, or leave it out",
+    ),
+    "section is a number": (
+        "training: 3",
+        "options under training in c.yaml",
+        "got 3: see --help for those of training, or leave it out",
+    ),
+    "section is a word": (
+        "training: {objective: unrolled}",
+        "options under training.objective in c.yaml",
+        "got 'unrolled': see --help for those of training.objective, or leave it out",
+    ),
+    "twice": (
+        "name: a\nname: b",
+        "YAML in c.yaml",
+        "got a mistake in line 2, column 1 ('name' a second time): correct it there",
+    ),
+    "two colons": (
+        "name: a: b",
+        "YAML in c.yaml",
+        "got a mistake in line 1, column 8 (mapping values are not allowed here): correct it there",
+    ),
+    "another encoding": (
+        "name: caf\udce9",
+        "text in UTF-8 in c.yaml",
+        "got byte 9 of something else: save it as such",
+    ),
+    "index without region": (
+        "data: {indices: {nino: {variable: sst}}}",
+        "the arguments region in data.indices",
+        "got none: add them, see --help",
+    ),
+    "index is a number": (
+        "data: {indices: {nino: 3}}",
+        "variable and region under each name in data.indices",
+        "got 3: see --help for an example",
+    ),
+    "index key": (
+        "data: {indices: {nino: {variable: sst, regoin: {lat: [0, 1]}}}}",
+        "an option that exists in data.indices",
+        "got 'regoin': did you mean 'region'?",
+    ),
+    "not a number": (
+        "training: {learning_rate: .nan}",
+        "training.learning_rate of at least 0",
+        "got nan: correct it",
+    ),
+    "infinite": ("training: {clip: .inf}", "training.clip of at least 0 and finite", "got inf: correct it"),
+    "seed": (
+        "training: {seed: 4294967296}",
+        "training.seed below 2^32",
+        "got 4294967296: take a smaller one",
+    ),
+    "outside root": (
+        "name: ../a",
+        "the name of a folder within root",
+        "got '../a': take another --name, or --root",
+    ),
+    "no name": ("name: ''", "the name of a folder within root", "got '': take another --name, or --root"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    text, expected, got = BAD[name]
+    Path("c.yaml").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError) as error:
+        parse(RunConfig, ["--config", "c.yaml"])
+    assert str(error.value).startswith(f"expected {expected}"), error.value
+    assert str(error.value).endswith(f", {got}"), error.value
+
+
+def test_a_section_on_the_command_line_is_no_option() -> None:
+    with pytest.raises(InputError) as error:
+        parse(RunConfig, ["--training.objective", "unrolled"])
+    assert str(error.value) == (
+        "expected options under training.objective, got 'unrolled': did you mean --training.objective.kind unrolled?"
+    )

@@ -18,6 +18,7 @@ from gridvit.data.simulate import simulate
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ViT
+from gridvit.nn.inputs import Inputs
 from gridvit.nn.reach import Reach
 from gridvit.training.objectives import NextStep
 from gridvit.training.plan import plan
@@ -50,9 +51,12 @@ def by_pairs(network: ViT, x: Tensor, share: np.ndarray | None = None) -> np.nda
     tokens, lead = network.patches.tokens, network.config.registers
     square, w = squared_chords(tokens), tokens.areas.ravel() * (1 if share is None else share)
     w = np.broadcast_to(w / w.sum(-1, keepdims=True), (len(x), tokens.size))
+    layers: dict[int, list[Tensor]] = {}
+    for layer, _, weights in network.attention_maps(x, 10**6):
+        layers.setdefault(layer, []).append(weights.detach().double())
     found = []
-    for _, _, weights in network.attention_maps(x, 10**6):
-        a = weights.detach().double().numpy()[:, :, lead:, lead:]
+    for blocks in layers.values():
+        a = torch.cat(blocks, 2).numpy()[:, :, lead:, lead:]
         a /= a.sum(-1, keepdims=True)
         found.append(
             np.einsum("bi,bhij,ij->bh", w, a, square) / np.einsum("bi,bj,ij->b", w, w, square)[:, None]
@@ -69,11 +73,13 @@ def by_pairs(network: ViT, x: Tensor, share: np.ndarray | None = None) -> np.nda
         (TORUS, {"bias": "linear", "registers": 1}),
         (WALLS, {}),
         (TORUS, {"bias": "none", "position": "rope"}),
+        (SPHERE, {"tokens": "variable", "registers": 2}),
     ],
 )
 def test_it_is_that_of_all_pairs(grid: Grid, how: dict[str, object]) -> None:
     torch.manual_seed(5)
-    network = ViT(replace(SMALL, **how), grid, 2, 2)
+    kinds = Inputs(groups=((0,), (1,))) if "tokens" in how else None
+    network = ViT(replace(SMALL, **how), grid, 2, 2, kinds=kinds)
     reach, x = Reach(network), fields(grid)
     network(x, look=reach.see)
     expected = by_pairs(network, x)

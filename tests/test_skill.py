@@ -140,7 +140,7 @@ def test_the_seed_decides_and_one_case_says_nothing(rng: np.random.Generator) ->
 
 
 def test_blocks_are_runs_of_successive_cases() -> None:
-    counts = skill._block_counts(7, 3, 200, 0) * 7
+    counts = skill.block_counts(7, 3, 200, 0) * 7
     np.testing.assert_allclose(counts.sum(axis=1), 7)
     # Runs of three meet an inner case from three starts, the first case from one.
     assert counts[:, 3].mean() > 1.5 * counts[:, 0].mean()

@@ -68,7 +68,7 @@ def rolled(ds: xr.Dataset, emulator: Forecaster, steps: int) -> xr.Dataset:
     """The emulator from the first frame of each run, told the force of the run where it is told one."""
     driven = driving(ds.attrs)
     forecast = emulator(ds.isel(time=[0]), steps, ds[list(driven)] if driven else None)
-    return forecast.isel(init_time=0)
+    return forecast.isel(init_time=0).transpose("sample", "lead", ...)
 
 
 def velocities(u: np.ndarray, grid: Grid) -> np.ndarray:
@@ -85,7 +85,11 @@ def spectrum(v: np.ndarray, ndim: int) -> np.ndarray:
 def growth(ds: xr.Dataset, grid: Grid, frames: int) -> float:
     """Rate at which the distance of two nearby states grows under the solver, over some frames, per unit of time."""
     step, forces = generating_step(ds.attrs, grid), driving(ds.attrs)
-    known = torch.stack([torch.tensor(ds[name].values[:, : frames + 1]) for name in forces], 2) if forces else None
+    known = (
+        torch.stack([torch.tensor(ds[name].values[:, : frames + 1]) for name in forces], 2)
+        if forces
+        else None
+    )
     u = torch.tensor(ds[step.variables[0]].values[:, :1], dtype=torch.float64)
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal(u.shape))
     near = u + NEARBY * u.std() * noise
@@ -106,34 +110,75 @@ def measured(case: str, size: Size) -> dict[str, np.ndarray]:
     ds, emulator = made(case, size)
     grid, dt, name = emulator.grid, emulator.step.dt, CASES[case]
     starts = ds.isel(sample=slice(size.references, None))
-    forecast = rolled(starts, emulator, size.steps)
-    solver = ds[name].values[: size.references, 1:]
-    truth, found = starts[name].values[:, 1:], forecast[name].values
-    climate = solver.var(dtype=np.float64)
-    persistence = ((ds[name].diff("time") ** 2).mean() / (ds[name] ** 2).mean()).item() ** 0.5
-    first = np.sqrt(((found[:, 0] - truth[:, 0]) ** 2).mean() / (truth[:, 0] ** 2).mean())
-    v, by = velocities(solver, grid), velocities(found, grid)
-    e, f = energy(v, grid.ndim), energy(by, grid.ndim)
-    s, p = spectrum(v, grid.ndim), spectrum(by, grid.ndim)
-    quarter = max(1, size.steps // 4)
-    times = [decorrelation_time(u, dt) for u in (solver, found, truth)]
-    halves = [decorrelation_time(solver[part::2], dt) for part in (0, 1)]
+    solver, truth = (part[name].values[:, 1:] for part in (ds.isel(sample=slice(size.references)), starts))
+    found = rolled(starts, emulator, size.steps)[name].values
     rows = [
-        ["error of one step / that of persistence", f"{first:.3f} / {persistence:.3f}"],
-        ["solver: growth rate of a small difference", f"{growth(starts, grid, min(100, size.steps)):.2f}"],
-        ["solver: mean energy of first and last quarter", f"{e[:, :quarter].mean():.4f}, {e[:, -quarter:].mean():.4f}"],
-        ["solver: energy, lowest to highest of all frames", f"{e.min():.4f} to {e.max():.4f}"],
-        ["emulator: the same", f"{f.min():.4f} to {f.max():.4f}"],
-        ["emulator: mean energy of first and last quarter", f"{f[:, :quarter].mean():.4f}, {f[:, -quarter:].mean():.4f}"],
-        ["emulator: frames with energy within a factor 2 of the range", f"{inside(f.ravel(), e.ravel()).mean():.2%}"],
-        [f"emulator: spectrum within it, of {p.size} (run, k <= {p.shape[1]})", f"{inside(p, s).mean():.2%}"],
-        ["decorrelation time: solver (its odd, even runs)", f"{times[0]:.3f} ({halves[0]:.3f}, {halves[1]:.3f})"],
-        ["decorrelation time: emulator, solver from the same states", f"{times[1]:.3f}, {times[2]:.3f}"],
-        ["decorrelation time: emulator over solver", f"{times[1] / times[0]:.3f}"],
-        ["forecast good for (error below half the spread), median", f"{np.median(valid_time(found, truth, climate, dt)):.2f}"],
+        [
+            "solver: rate at which a small difference grows",
+            f"{growth(starts, grid, min(100, size.steps)):.3f}",
+        ],
+        *forecast_rows(ds[name], solver, truth, found, dt),
+        *times_rows(solver, truth, found, dt),
     ]
-    print(f"\n{table([f'{case}, {size.steps} steps of {dt:g}, {len(found)} rollouts', ''], rows)}\n", flush=True)
-    return {"dt": np.array(dt), "solver energy": e, "energy": f, "solver spectrum": s, "spectrum": p}
+    curves = {}
+    for key, u in (("solver ", solver), ("", found)):
+        v = velocities(u, grid)
+        curves |= {f"{key}energy": energy(v, grid.ndim), f"{key}spectrum": spectrum(v, grid.ndim)}
+    rows += climate_rows(curves)
+    title = f"{case}, {size.steps} steps of {dt:g}, {len(found)} rollouts, {len(solver)} solver runs"
+    print(f"\n{table([title, ''], rows)}\n", flush=True)
+    return {"dt": np.array(dt), **curves}
+
+
+def forecast_rows(
+    whole: xr.DataArray, solver: np.ndarray, truth: np.ndarray, found: np.ndarray, dt: float
+) -> list[list[str]]:
+    """Errors of one step relative to the state, and how long forecasts are good."""
+    persistence = ((whole.diff("time") ** 2).mean() / (whole**2).mean()).item() ** 0.5
+    first = np.sqrt(((found[:, 0] - truth[:, 0]) ** 2).mean() / (truth[:, 0] ** 2).mean())
+    good = np.median(valid_time(found, truth, float(solver.var(dtype=np.float64)), dt))
+    return [
+        ["relative error of one step: persistence", f"{persistence:.3f}"],
+        ["relative error of one step: emulator", f"{first:.4f}"],
+        ["forecast good for (error below half the spread, median)", f"{good:.2f}"],
+    ]
+
+
+def times_rows(solver: np.ndarray, truth: np.ndarray, found: np.ndarray, dt: float) -> list[list[str]]:
+    """Decorrelation times, of halves of the solver's runs too, which tell how well they are known."""
+    ours, same, theirs = (decorrelation_time(u, dt) for u in (solver, truth, found))
+    halves = ", ".join(f"{decorrelation_time(solver[part::2], dt):.3f}" for part in (0, 1))
+    return [
+        ["decorrelation time: solver runs (of either half of them)", f"{ours:.3f} ({halves})"],
+        ["decorrelation time: solver from the emulator's initial states", f"{same:.3f}"],
+        ["decorrelation time: emulator", f"{theirs:.3f}"],
+        ["decorrelation time: emulator over solver runs", f"{theirs / ours:.3f}"],
+    ]
+
+
+def climate_rows(curves: dict[str, np.ndarray]) -> list[list[str]]:
+    """Energies and spectra against the range of the solver runs."""
+    rows = []
+    for key, name in (("solver ", "solver runs"), ("", "emulator")):
+        e = curves[f"{key}energy"]
+        quarter = max(1, e.shape[1] // 4)
+        rows += [
+            [f"energy, lowest and highest of all frames: {name}", f"{e.min():.4f}, {e.max():.4f}"],
+            [
+                f"energy, mean of first and last quarter: {name}",
+                f"{e[:, :quarter].mean():.4f}, {e[:, -quarter:].mean():.4f}",
+            ],
+        ]
+    energies = inside(curves["energy"].ravel(), curves["solver energy"].ravel())
+    waves = inside(curves["spectrum"], curves["solver spectrum"])
+    return [
+        *rows,
+        ["emulator: energies within a factor 2 of the solver's range", f"{energies.mean():.2%}"],
+        [
+            f"emulator: E_k, k = 1 .. {waves.shape[1]}, of each rollout within a factor 2 of the range at that k",
+            f"{waves.mean():.2%}",
+        ],
+    ]
 
 
 def drawn(found: dict[str, dict[str, np.ndarray]], folder: Path) -> None:
@@ -149,12 +194,24 @@ def drawn(found: dict[str, dict[str, np.ndarray]], folder: Path) -> None:
             solver, emulator = curves[f"solver {quantity}"], curves[quantity]
             x = np.arange(1, solver.shape[1] + 1) * (curves["dt"] if quantity == "energy" else 1)
             over = None if quantity == "energy" else 0  # one range for all times, one for each wavenumber
-            low, high = (np.broadcast_to(solver.min(over) / 2, x.shape), np.broadcast_to(2 * solver.max(over), x.shape))
+            low, high = (
+                np.broadcast_to(solver.min(over) / 2, x.shape),
+                np.broadcast_to(2 * solver.max(over), x.shape),
+            )
             axes.fill_between(x, low, high, color="0.9", label="within a factor 2 of the solver's range")
-            low, high = (np.broadcast_to(solver.min(over), x.shape), np.broadcast_to(solver.max(over), x.shape))
+            low, high = (
+                np.broadcast_to(solver.min(over), x.shape),
+                np.broadcast_to(solver.max(over), x.shape),
+            )
             axes.fill_between(x, low, high, color="0.75", label=f"range of {len(solver)} solver runs")
             for n, line in enumerate(emulator):
-                axes.plot(x, line, color="tab:blue", lw=0.8, label="" if n else f"emulator, {len(emulator)} rollouts")
+                axes.plot(
+                    x,
+                    line,
+                    color="tab:blue",
+                    lw=0.8,
+                    label="" if n else f"emulator, {len(emulator)} rollouts",
+                )
             axes.set(title=case.replace("_", "-"), yscale="log")
             if quantity == "energy":
                 axes.set(xlabel="time (dimensionless)", ylabel="energy <|u|^2> / 2 (dimensionless)")

@@ -133,7 +133,7 @@ def block_bootstrap(
     block = block or ceil(cases ** (1 / 3))
     if cases < 2 or cases <= block:
         return np.full(errors.shape[1:], np.nan), np.full(errors.shape[1:], np.nan)
-    counts = _block_counts(cases, block, draws, seed)
+    counts = block_counts(cases, block, draws, seed)
     means = np.tensordot(counts, errors, axes=1)
     if reference is not None:
         below = np.tensordot(counts, reference, axes=1)
@@ -221,7 +221,7 @@ def _clusters(errors: np.ndarray, size: int) -> np.ndarray:
     return errors.reshape(-1, size, *errors.shape[1:]).mean(axis=1)
 
 
-def _block_counts(cases: int, block: int, draws: int, seed: int) -> Float[np.ndarray, "draw case"]:
+def block_counts(cases: int, block: int, draws: int, seed: int) -> Float[np.ndarray, "draw case"]:
     """How often each case is in each redrawn sample, over the number of cases."""
     starts = np.random.default_rng(seed).integers(0, cases - block + 1, size=(draws, ceil(cases / block)))
     chosen = (starts[..., None] + np.arange(block)).reshape(draws, -1)[:, :cases]

@@ -45,8 +45,8 @@ def flow(w: Float[np.ndarray, "*rest one y x"], grid: Grid) -> Float[np.ndarray,
 def shell_spectrum(u: Float[np.ndarray, "*given"], ndim: int = 1) -> Float[np.ndarray, "*rest shell"]:
     """``E_k``: the part of ``mean u^2`` over ``ndim`` last axes in waves of |k| nearest to 0, 1, 2, .. per domain.
 
-    Their sum is all of it. In one dimension it is that of ``gridvit.analysis.skill.power_spectrum``. In two a shell is as wide as the domain's own
-    wave, and shells beyond half the cells along an axis are corners, not whole.
+    Their sum is all of it. In one dimension it is that of ``gridvit.analysis.skill.power_spectrum``. In two a shell is
+    as wide as the domain's own wave, and shells beyond half the cells along an axis are corners, not whole.
     """
     space = tuple(range(-ndim, 0))
     cells = u.shape[-ndim:]

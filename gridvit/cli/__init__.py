@@ -76,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _verb(given[0])(given[1:]) or 0
     except InputError as error:
-        sys.stderr.write(f"gridvit: {error}\n")
+        if not (error.shared and place()):
+            sys.stderr.write(f"gridvit: {error}\n")
         return 2
     except BrokenPipeError:
         return 0

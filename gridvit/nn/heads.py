@@ -28,7 +28,7 @@ class Headed(nn.Module):
         InputError: a layer that there is not, a head for tokens of another width.
     """
 
-    def __init__(self, network: ViT, head: Classes | Pooled | Detection, layer: int = -1) -> None:
+    def __init__(self, network: ViT, head: Head, layer: int = -1) -> None:
         super().__init__()
         width = network.config.width
         if head.width != width:
@@ -44,9 +44,13 @@ class Headed(nn.Module):
         self.network, self.head = network, head
         self.layer = chosen_layers([layer], network.config.depth)[0]
 
-    def forward(self, x: Float[Tensor, "batch input *space"]) -> Tensor | Detected:
-        """What the head makes of the tokens."""
-        return self.head(self.network.features(x, [self.layer])[0])
+    def forward(
+        self,
+        x: Float[Tensor, "batch input *space"],
+        condition: Float[Tensor, "batch condition"] | None = None,
+    ) -> Tensor | Detected:
+        """What the head makes of the tokens; ``condition`` as for the network."""
+        return self.head(self.network.features(x, [self.layer], condition)[0])
 
 
 class Classes(nn.Module):
@@ -120,6 +124,26 @@ class Detection(nn.Module):
         """Logits and offsets."""
         found = self.read(features.patches)
         return Detected(found[..., 0], torch.tanh(found[..., 1:]) / 2)
+
+
+Head = Classes | Pooled | Detection
+HEADS = ("segmentation", "classification", "detection")
+
+
+def make_head(kind: str, classes: int, network: ViT) -> Head:
+    """Of one of ``HEADS``: ``classes`` of each cell, or of a state; things, one at most in each token."""
+    width = network.config.width
+    if kind == "segmentation":
+        return Classes(network.patches, width, classes)
+    if kind == "classification":
+        return Pooled(width, classes, "cls" if network.config.registers else "mean")
+    return Detection(network.patches.tokens, width)
+
+
+def passed_by(network: ViT) -> list[nn.Module]:
+    """What the tokens that a head reads do not go through: the way back to the cells."""
+    back = [part for level in network.levels for part in (level.up, level.split)]
+    return [*back, network.norm, network.decode, network.skip]
 
 
 def located(offset: Float[Tensor, "batch token axis"], grid: Grid) -> Float[Tensor, "batch token axis"]:

@@ -21,7 +21,8 @@ class Reach(nn.Module):
     axis on a circle, so that neither has an end. With |p_i|^2 - 2 p_i . p_j + |p_j|^2 the inner sum is attention with
     (p_j, |p_j|^2) as values: linear memory wherever attention is. w are the areas of the tokens, or of what a state
     has of them; D_uniform is that of A_ij = w_j, so r is 1 where attention is uniform, near 0 where it is local, and at
-    most some 2. Registers have no place: they are left out, and rows made to sum to one again.
+    most some 2. With ``model.levels`` it is that of the global level. Registers have no place: they are left out, and
+    rows made to sum to one again.
 
     For logits q . k / sqrt(d) - s |p_i - p_j|^2 the slope dD^2 / ds is minus the variance of |p_i - p_j|^2 under A, at
     fixed q and k.

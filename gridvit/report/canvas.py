@@ -17,6 +17,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from gridvit.errors import InputError
 
@@ -200,6 +201,9 @@ def colour_bar(
     """A colour bar under or beside its panels, labelled, with few enough ticks to read."""
     place: Any = {"location": location, "shrink": 0.6, "aspect": 40, "pad": 0.03}
     bar = figure.colorbar(shades, ax=list(axes), label=text, **place)
+    if type(shades.norm) is Normalize:
+        bar.locator = MaxNLocator(4)
+        bar.update_ticks()
     bar.minorticks_off()
     if isinstance(shades.norm, SymLogNorm):
         top, inner = float(shades.norm.vmax or 1.0), float(shades.norm.linthresh)

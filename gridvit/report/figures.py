@@ -149,8 +149,10 @@ def loss_curves(metrics: Sequence[Mapping[str, Any]]) -> Figure:
     for name, shade in zip(names, COLOURS * len(names), strict=False):
         values = np.array([_number(row.get(name)) for row in metrics])
         there = np.isfinite(values)
-        points = "o" if there.sum() <= 40 else ""
-        panel.plot(times[there], values[there], color=shade, marker=points, label=name.replace("_", " "))
+        style: dict[str, Any] = {"color": shade, "marker": "o" if there.sum() <= 40 else ""}
+        if name == "persistence_loss":
+            style = {"color": NAMED["persistence"], "linestyle": DASHES["persistence"]}
+        panel.plot(times[there], values[there], label=name.replace("_", " "), **style)
     unit = "optimiser steps" if clock == "step" else "epochs"
     panel.set(xlabel=f"training time ({unit})", ylabel="loss (dimensionless)", yscale="log")
     panel.legend()

@@ -116,6 +116,16 @@ def _lead_name(array: xr.DataArray, index: int) -> str:
     return f"lead {lead.values.item():g} {units}".strip()
 
 
+def _valid(array: xr.DataArray, index: int) -> str:
+    """Such as " at 2001-03-01 06:00", the time that a lead is for; nothing where it is not told."""
+    if "valid_time" not in array.coords:
+        return ""
+    time = array["valid_time"].values[index]
+    if isinstance(time, float | int | np.number):
+        return f" at time {time:.5g}"
+    return f" at {str(time)[:16].replace('T', ' ')}"
+
+
 def _field_scale(field: xr.DataArray) -> tuple[Normalize, str]:
     """About zero for a field of both signs, else from least to greatest finite value.
 
@@ -157,7 +167,9 @@ def _error_column(figure: Figure, axes: Sequence[Axes], errors: np.ndarray, like
 def _forecast_titles(axes: Sequence[Axes], columns: int, array: xr.DataArray) -> None:
     kinds = ["forecast"] if columns == 1 else ["truth", "forecast", f"forecast {MINUS} truth"]
     for index, panel in enumerate(axes):
-        panel.set_title(f"{kinds[index % columns]}, {_lead_name(array, index // columns)}", fontsize=8)
+        kind, lead = kinds[index % columns], index // columns
+        at = _valid(array, lead) if kind == "truth" else ""
+        panel.set_title(f"{kind}{at}" if at else f"{kind}, {_lead_name(array, lead)}", fontsize=8)
 
 
 def _forecast_lines(predicted: xr.DataArray, known: xr.DataArray | None) -> Figure:
@@ -168,14 +180,31 @@ def _forecast_lines(predicted: xr.DataArray, known: xr.DataArray | None) -> Figu
     for lead, panel in enumerate(axes[::columns]):
         if known is not None:
             panel.plot(x.values, known[lead].values, color="#000000", linestyle=(0, (4, 2)), label="truth")
-            axes[columns * lead + 1].plot(x.values, (predicted[lead] - known[lead]).values, color=COLOURS[1])
+            _error_line(axes[columns * lead + 1], x.values, (predicted - known).values, lead)
             axes[columns * lead + 1].set_title(f"forecast {MINUS} truth, {_lead_name(predicted, lead)}")
         panel.plot(x.values, predicted[lead].values, color=COLOURS[0], label="forecast")
-        panel.set_title(f"fields, {_lead_name(predicted, lead)}")
+        panel.set_title(f"fields{_valid(predicted, lead)}, {_lead_name(predicted, lead)}")
+        panel.set_ylim(*_span(predicted if known is None else known))
     label_outer(axes, columns, label(x), "")
     figure.supylabel(label(predicted), fontsize=9)
     legend(figure, axes[0])
     return figure
+
+
+def _error_line(panel: Axes, x: np.ndarray, errors: np.ndarray, lead: int) -> None:
+    """The error at one lead, on the scale of all, about zero."""
+    peak = 1.05 * peak_of(errors)
+    panel.plot(x, errors[lead], color=COLOURS[1])
+    panel.axhline(0.0, color="#BBBBBB", linewidth=0.8, zorder=0)
+    panel.set_ylim(-peak, peak)
+
+
+def _span(field: xr.DataArray) -> tuple[float, float]:
+    """The values of a field at all leads, and a fifth of their range beyond on either side."""
+    values = field.values[np.isfinite(field.values)]
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
+    margin = 0.2 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 @drawn

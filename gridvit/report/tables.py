@@ -25,12 +25,23 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def score_tables(scores: xr.Dataset) -> dict[str, Table]:
-    """One table per variable and score: a row per model, a column per lead, the interval in brackets."""
+    """One table per variable and score: a row per model, a column per lead, the interval in brackets.
+
+    Of labels, which have no leads, one table: a column per measure.
+    """
+    if "measure" in scores.dims:
+        return {"labels of the test part": label_table(scores)}
     names = [name for name in ("ratio", "rmse", "nrmse") if name in scores]
     pairs = [(name, variable) for variable in scores["variable"].values for name in names]
     return {
         _score_title(scores, name, variable): _score_table(scores, name, variable) for name, variable in pairs
     }
+
+
+def label_table(scores: xr.Dataset) -> Table:
+    """A row per model, a column per measure."""
+    array = ordered(scores, "score", "model", "measure")
+    return ["model", *map(str, array["measure"].values)], _rows(array["model"], array.values)
 
 
 def _score_title(scores: xr.Dataset, name: str, variable: object) -> str:

@@ -122,12 +122,12 @@ def estimate(config: RunConfig, fields: Fields) -> dict[str, Any]:
     import torch
 
     from gridvit.data.samples import Windows
-    from gridvit.training.objectives import objective_of
+    from gridvit.run.teacher import teacher_of
     from gridvit.training.plan import plan
 
     state = torch.get_rng_state()
-    planned = plan(config, fields)
-    objective = objective_of(planned.model, config.training)
+    planned = plan(config, fields, teacher=teacher_of(config, fields))
+    objective = planned.objective()
     windows = Windows(planned.parts["train"], objective.offsets)
     size = min(config.training.batch_size, len(windows))
     batch = windows.__getitems__(range(size))

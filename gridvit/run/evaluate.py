@@ -29,11 +29,13 @@ from gridvit.data.simulate_drawn import drawn, with_own
 from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
 from gridvit.initial import CHUNK, Known, forecast_array, told
+from gridvit.nn.heads import HEADS
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Step
 from gridvit.run.cases import Cases, scored_leads
 from gridvit.run.folder import STATISTICS, RunFolder
+from gridvit.run.labels import score_labels
 
 log = logging.getLogger("gridvit")
 
@@ -45,7 +47,8 @@ def evaluate(
 
     Statistical baselines are fitted on the training part (the ridge penalty on the validation part). A file that
     ``gridvit simulate`` made is also forecast by the scheme that made it, and by the exact solution; where coefficients
-    were drawn, with those of each trajectory, if the model is told them all.
+    were drawn, with those of each trajectory, if the model is told them all. A run that labels is scored by
+    ``gridvit.run.labels.score_labels``.
 
     Args:
         run: the run folder.
@@ -54,6 +57,8 @@ def evaluate(
     """
     folder = RunFolder(Path(run))
     config = folder.config
+    if config.training.objective.kind in HEADS:
+        return score_labels(folder, data)
     forecaster = Forecaster.load(folder.path, model)
     channels = forecaster.step.channels
     leads = scored_leads(config.evaluation.leads, channels)

@@ -9,19 +9,20 @@ from pathlib import Path
 
 import xarray as xr
 
+from gridvit.checkpoint import MODEL_FILE
 from gridvit.config import RunConfig
 from gridvit.data.blocks import blocks
 from gridvit.data.fields import Fields
 from gridvit.data.loading import open_fields
 from gridvit.errors import InputError
-from gridvit.forecast import MODEL_FILE, Forecaster
+from gridvit.forecast import Forecaster
 from gridvit.parsing import differences, load_config, save_config
 from gridvit.run.record import RECORD
 from gridvit.training.interruption import MARKER
 
 STATISTICS = "statistics.npz"
 KNOWN = {"config.yaml", "checkpoints", STATISTICS, "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc",
-         "analysis.nc", "report.html", "figures", RECORD, MARKER}  # fmt: skip
+         "analysis.nc", "report.html", "figures", RECORD, MARKER, "tensorboard", "wandb"}  # fmt: skip
 FREE = (
     "name",
     "root",
@@ -33,6 +34,7 @@ FREE = (
     "training.devices",
     "training.nodes",
     "training.strategy",
+    "training.logger.",
 )  # fields that do not change what is trained
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 import os
 import platform
 import subprocess
@@ -23,14 +24,26 @@ from gridvit.config import DataConfig, RunConfig
 from gridvit.data.measure import Measured, state_of
 from gridvit.errors import InputError
 from gridvit.training.interruption import Interrupted
+from gridvit.training.watch import DO, Diverged
 
+log = logging.getLogger("gridvit")
 RECORD = "record.json"
 PACKAGES = ("torch", "lightning", "numpy", "xarray", "netCDF4", "zarr", "dask", "scipy", "cf-xarray", "h5py",
             "cfgrib", "jsonargparse", "safetensors")  # fmt: skip
+DIVERGED = "diverged"
+SAME = (
+    "gridvit",
+    "versions",
+    "python",
+    "device",
+    "processes",
+    "threads",
+    "data",
+)  # make a session repeat itself
 PATIENCE = 10  # seconds that git may take
 
 
-def session(config: RunConfig, measured: Measured, resumed: bool) -> dict[str, Any]:
+def session(config: RunConfig, measured: Measured) -> dict[str, Any]:
     """A session of training that begins now.
 
     ``data`` holds the fingerprint of what trains, and bytes, count and time of modification (ns) of the local files
@@ -40,7 +53,6 @@ def session(config: RunConfig, measured: Measured, resumed: bool) -> dict[str, A
         "started": _now(),
         "ended": None,
         "outcome": "running",
-        "resumed": resumed,
         "command": sys.argv,
         "seed": config.training.seed,
         "gridvit": {"version": gridvit.__version__, **_own_state()},
@@ -91,8 +103,28 @@ def _append(path: Path, found: dict[str, Any]) -> None:
 def _outcome(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt | Interrupted):
         return "interrupted"
-    kind = "stopped" if isinstance(error, InputError) else f"failed, {type(error).__name__}"
+    kind = f"failed, {type(error).__name__}" if not isinstance(error, InputError) else "stopped"
+    kind = DIVERGED if isinstance(error, Diverged) else kind
     return f"{kind}: {' '.join(str(error).split())}"
+
+
+def refuse_repeated(folder: Path, now: dict[str, Any]) -> None:
+    """A session that diverged is not repeated, as it would diverge again.
+
+    Raises:
+        InputError: the last session diverged, with the data, the machine and the versions of ``now``.
+    """
+    last = (sessions(folder) or [{"outcome": ""}])[-1]
+    if not last["outcome"].startswith(DIVERGED):
+        return
+    if all(last[key] == now[key] for key in SAME):
+        had = last["outcome"].removesuffix(f": {DO}").partition(", got ")[2]
+        raise InputError(
+            "a run that can go on",
+            f"{folder}, which had {had}, and would again",
+            "take another --name with a lower training.learning_rate or training.clip, or --overwrite to lose the run",
+        )
+    log.info("%s diverged, with other data or versions: going on from its last checkpoint", folder)
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

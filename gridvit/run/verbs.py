@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from gridvit import checkpoint
 from gridvit.axes import find_axes
+from gridvit.checkpoint import MODEL_FILE
 from gridvit.cluster import refuse_wrong_world
-from gridvit.config import DataConfig, RunConfig, SimulateConfig
+from gridvit.config import DataConfig, RunConfig, SimulateConfig, TrainingConfig
 from gridvit.data.choices import open_chosen
 from gridvit.data.matching import ends_among
 from gridvit.data.measure import Measured
@@ -24,11 +26,13 @@ from gridvit.data.simulate_portions import Progress, simulate_to
 from gridvit.data.standard import narrowed
 from gridvit.data.times import canonical
 from gridvit.errors import InputError
-from gridvit.forecast import MODEL_FILE, Forecaster
+from gridvit.forecast import Forecaster
 from gridvit.nn.own import Network
 from gridvit.report import build
 from gridvit.run.folder import STATISTICS, RunFolder, load_fields
-from gridvit.run.record import recorded, session
+from gridvit.run.pictures import Pictures
+from gridvit.run.record import recorded, refuse_repeated, session
+from gridvit.run.teacher import GIVEN, SOLVER, taught, teacher_of
 from gridvit.training.metrics import read_metrics
 from gridvit.training.plan import plan
 from gridvit.training.train import fit
@@ -47,12 +51,22 @@ def simulate(
     return simulate_to(config, out, overwrite, progress)
 
 
+def absolute(name: str) -> str:
+    """A file's or folder's name as it can be found from any folder; an address as it is."""
+    return os.path.abspath(os.path.expanduser(name)) if name and "://" not in name else name
+
+
+def rooted(training: TrainingConfig) -> TrainingConfig:
+    """The runs that a training starts from and is taught by, by absolute names."""
+    start, objective = training.start, training.objective
+    named = objective.teacher not in (SOLVER, GIVEN)
+    teacher = absolute(objective.teacher) if named else objective.teacher
+    run = replace(start, run=absolute(start.run))
+    return replace(training, start=run, objective=replace(objective, teacher=teacher))
+
+
 def located(data: DataConfig) -> DataConfig:
     """File names made absolute, so that a run finds its data from any folder; addresses and patterns alike."""
-
-    def absolute(name: str) -> str:
-        return os.path.abspath(os.path.expanduser(name)) if name and "://" not in name else name
-
     files = tuple(absolute(name) for name in data.files)
     return replace(data, path=absolute(data.path), static_file=absolute(data.static_file), files=files)
 
@@ -62,6 +76,7 @@ def train(
     data: xr.Dataset | None = None,
     overwrite: bool = False,
     model: Network | None = None,
+    teacher: Any = None,
 ) -> Path:
     """Train, or go on with, the run that ``config`` describes; returns its folder.
 
@@ -72,6 +87,9 @@ def train(
         model: a network of one's own: a module ``(B, inputs, *space) -> (B, outputs, *space)``, or what makes one from
             ``inputs, outputs, grid``. The files of the run hold its weights and no code: it is given again to
             ``Forecaster.load``, ``evaluate`` and ``analyse``, or named by ``--network`` on the command line.
+        teacher: what the network learns from beside the data: any ``Step`` of the same grid, variables and dt, such as
+            a solver or the ``step`` of a ``Forecaster`` (``training.objective.kind`` becomes "distilled"), or of
+            labels a function of states and their contexts that gives logits. It is given again to go on with the run.
 
     Of several processes (``training.devices``, ``training.nodes``) the first one does this alone, but for the training
     itself; the others end with it, so a script should call this under ``if __name__ == "__main__"`` and do its further
@@ -84,23 +102,31 @@ def train(
     nodes, devices = config.training.nodes, config.training.devices
     refuse_wrong_world(nodes, devices)
     folder = RunFolder(Path(config.root) / config.name)
-    config = replace(config, data=located(config.data))
+    config = taught(replace(config, data=located(config.data), training=rooted(config.training)), teacher)
     if model is not None:
         config = replace(config, model=replace(config.model, kind="own"))
     turn = Turn(nodes * devices)
     if not turn.first:
         turn.wait()
-        known = Measured.load(folder / STATISTICS)
-        fit(plan(config, load_fields(config, data), known, model, settled=True), folder.path)
+        known, fields = Measured.load(folder / STATISTICS), load_fields(config, data)
+        planned = plan(
+            config, fields, known, model, settled=True, teacher=teacher_of(config, fields, teacher)
+        )
+        fit(planned, folder.path, [Pictures(planned, folder.path)])
         raise SystemExit(0)
     with turn.preparing():
         folder.refuse(config, overwrite)
         known = None if overwrite else Measured.load(folder / STATISTICS)
-        planned = plan(config, load_fields(config, data), known, model)
+        fields = load_fields(config, data)
+        planned = plan(config, fields, known, model, teacher=teacher_of(config, fields, teacher))
+        now = session(config, planned.measured)
+        if not overwrite:
+            refuse_repeated(folder.path, now)
         resumed = folder.claim(config, overwrite)
         planned.measured.save(folder / STATISTICS)
-    with recorded(folder.path, session(config, planned.measured, resumed)):
-        checkpoint.save(folder / MODEL_FILE, fit(planned, folder.path), planned.description)
+    with recorded(folder.path, {**now, "resumed": resumed}):
+        fitted = fit(planned, folder.path, [Pictures(planned, folder.path)])
+        checkpoint.save(folder / MODEL_FILE, fitted, planned.description, planned.head)
     return folder.path
 
 

@@ -113,9 +113,9 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Validation of the epoch has run by now."""
         loss = float(trainer.callback_metrics["validate_loss"])
-        before = self.lowest
-        self.lowest = min(loss, before)  # not of NaN
-        if loss < before and self._save(trainer, BEST):
+        best, before = loss < self.lowest, self.lowest
+        self.lowest = loss if best else before
+        if best and self._save(trainer, BEST):
             self._save_again(trainer)
         else:
             self.lowest = before

@@ -23,8 +23,7 @@ def plugins(devices: int) -> list[ClusterEnvironment]:
     if launched():
         return [TorchElasticEnvironment()]
     if in_step():
-        os.environ["SLURM_NTASKS_PER_NODE"] = str(
-            devices
-        )  # Lightning wants it said; the step itself has been checked
+        # the shape of the step has been checked, and Lightning wants it said
+        os.environ["SLURM_NTASKS_PER_NODE"] = str(devices)
         return [SLURMEnvironment(auto_requeue=False)]
     return [LightningEnvironment()] if in_job() else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from jaxtyping import Float
 
 from gridvit.channels import Channels
-from gridvit.checkpoint import Description, build
+from gridvit.checkpoint import Description, Task, build
 from gridvit.config import RunConfig
 from gridvit.data.blocks import blocks
 from gridvit.data.fields import Fields
@@ -22,22 +23,35 @@ from gridvit.data.windows import partition
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.features import TIMED
+from gridvit.nn.heads import HEADS, Head, make_head, passed_by
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
-from gridvit.training.devices import refuse_devices
+from gridvit.training.devices import refuse_batch, refuse_devices
+from gridvit.training.loggers import refuse_missing
 from gridvit.training.losses import variable_weights
-from gridvit.training.objectives import OBJECTIVES
+from gridvit.training.objectives import OBJECTIVES, Objective, objective_of
+from gridvit.training.start import begin
+from gridvit.training_config import ObjectiveConfig
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a run needs before anything is written: checked configuration, data and an untrained model."""
+    """All that a run needs before anything is written: checked configuration, data and an untrained model.
+
+    ``head`` is what labels on its tokens, and ``teacher`` what it learns from beside the data, where there are such.
+    """
 
     config: RunConfig
     parts: dict[str, Fields]
     model: ModelStep
     description: Description
     measured: Measured
+    head: Head | None = None
+    teacher: Any = None
+
+    def objective(self) -> Objective:
+        """What is minimised."""
+        return objective_of(self.model, self.config.training, self.head, self.teacher)
 
 
 def plan(
@@ -46,21 +60,26 @@ def plan(
     known: Measured | None = None,
     network: Network | None = None,
     settled: bool = False,
+    teacher: Any = None,
 ) -> Plan:
-    """Split the data, take the statistics of the training part, and build the model.
+    """Split the data, take the statistics of the training part, and build the model, or take it over from another run.
 
     ``known`` is what an interrupted run had measured: used again where the files have not changed since, or where it is
     ``settled`` that they have not, and the data are good. ``network`` takes the place of gridvit's own; see ``Own``.
+    ``teacher`` is a ``Step``, or of labels a function of states and their contexts that gives logits.
 
     Raises:
         InputError: data whose statistics are not those ``known``; a part of the split that is too short, a constant
             variable, a patch that does not fit, a shift along an axis that is not periodic, a variable with gaps that
             the training part does not have.
     """
-    description = Description.of(config.model, config.data, fields)
-    found = description.channels
-    refuse_far_forecast(found, config.evaluation.leads)
-    longest = max(found.leads[-1], config.evaluation.leads * found.pace)
+    refuse_missing(config.training.logger.kind)
+    task = task_of(config.training.objective)
+    description = Description.of(config.model, config.data, fields, task)
+    found, longest = description.channels, description.channels.leads[-1]
+    if task.kind == "forecast":
+        refuse_far_forecast(found, config.evaluation.leads)
+        longest = max(longest, config.evaluation.leads * found.pace)
     parts = partition(config.data.split, fields, found.history - 1 + longest)
     OBJECTIVES[config.training.objective.kind].refuse(config, found, parts)
     refuse_devices(config.training)
@@ -81,9 +100,25 @@ def plan(
     own, numbers = parts["train"].parameters, None
     if own is not None:
         numbers = torch.from_numpy(mean_and_std(fields.parameter_names, own))
-    return Plan(
-        config, parts, build(description, known.statistics, static, numbers, network), description, known
-    )
+    model = build(description, known.statistics, static, numbers, network)
+    head = make_head(task.kind, task.classes, model.attending) if task.kind in HEADS else None
+    if head is not None:
+        for unused in passed_by(model.attending):
+            unused.requires_grad_(False)
+    if config.training.start.run:
+        begin(model, description, config.training.start, head)
+    made = Plan(config, parts, model, description, known, head, teacher)
+    offsets = made.objective().offsets  # it refuses what it cannot be trained for
+    refuse_batch(config.training, parts["train"], offsets[-1] - offsets[0])
+    return made
+
+
+def task_of(objective: ObjectiveConfig) -> Task:
+    """What comes out of a model that is trained so."""
+    if objective.kind in HEADS:
+        classes = 0 if objective.kind == "detection" else objective.classes
+        return Task(objective.kind, classes, objective.ahead)
+    return Task("masked" if objective.kind == "masked" else "forecast")
 
 
 def standard_static(

@@ -88,6 +88,10 @@ class Bar(LightningBar):
         self.bar.update(self.task, completed=step, description=_epoch(trainer), told=told, refresh=True)
         self.shown = time.monotonic()
 
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        """Give the terminal back: there is no teardown then."""
+        self.teardown(trainer, module, "fit")
+
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         """Leave the line as it is."""
         if self.bar is not None:

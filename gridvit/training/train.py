@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -14,12 +14,13 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging
+from lightning.pytorch.callbacks import Callback, WeightAveraging
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gridvit.cluster.preflight import place
 from gridvit.data.rounds import GIB
-from gridvit.errors import InputError
 from gridvit.nn import ViT
+from gridvit.nn.lora import merge
 from gridvit.nn.own import Own
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import Checkpoints
@@ -27,28 +28,33 @@ from gridvit.training.datamodule import Unchanged, WindowsModule
 from gridvit.training.devices import accelerator_of, shard, strategy_of
 from gridvit.training.environment import plugins
 from gridvit.training.interruption import CTRL_C_EXIT, Interrupted, Signals
+from gridvit.training.loggers import Logged
 from gridvit.training.metrics import MetricsFile
-from gridvit.training.objectives import Objective, objective_of
+from gridvit.training.objectives import Objective
 from gridvit.training.plan import Plan
 from gridvit.training.storage import BEST, Storage, newest
 from gridvit.training.telling import Bar, EpochLine
+from gridvit.training.unwatched import Unwatched
+from gridvit.training.watch import Watch
 
 log = logging.getLogger("gridvit")
 PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
-def fit(plan: Plan, folder: Path) -> ModelStep:
+def fit(plan: Plan, folder: Path, also: Sequence[Callback] = ()) -> ModelStep:
     """The model with the lowest validation loss, after ``training.epochs`` epochs; in the first process.
 
     Checkpoints go to ``folder/checkpoints`` at the end of each epoch and every ``training.checkpoint_minutes``; where
     one is found, training goes on from it. Data order and shifts are functions of seed, epoch and step, and random
-    numbers are kept, so an interrupted run ends with the weights and the metrics of an uninterrupted one.
+    numbers are kept, so an interrupted run ends with the weights and the metrics of an uninterrupted one. ``also`` are
+    callbacks that look on.
 
     Raises:
+        Diverged: a loss that is not finite or far beyond that of persistence, see ``Watch``.
         Interrupted: SIGUSR1 or SIGTERM came, its work is saved, and the same call goes on.
         KeyboardInterrupt: the same for Ctrl+C.
     """
-    objective = objective_of(plan.model, plan.config.training)
+    objective = plan.objective()
     offsets = objective.offsets
     train, validate = plan.parts["train"], plan.parts["validate"]
     data = WindowsModule(train, validate, plan.config.training, offsets, plan.config.data.buffer * GIB)
@@ -62,13 +68,12 @@ def fit(plan: Plan, folder: Path) -> ModelStep:
     if error > 0:
         log.info("the series of the distance bias is right within %.2g of a logit", error)
     kept = deepcopy(objective) if plan.config.training.strategy == "shard" else objective
-    _run(objective, data, plan, folder)
+    _run(objective, data, plan, folder, also)
     if place() > 0:
         return plan.model
-    best = folder / "checkpoints" / BEST
-    if not best.exists():
-        raise InputError("a finite validation loss", "none in any epoch", "lower training.learning_rate")
-    kept.load_state_dict(torch.load(best, map_location="cpu", weights_only=True)["state_dict"])
+    best = torch.load(folder / "checkpoints" / BEST, map_location="cpu", weights_only=True)
+    kept.load_state_dict(best["state_dict"])
+    merge(kept.step)
     return kept.step.eval()
 
 
@@ -78,18 +83,27 @@ def bias_error(model: ModelStep) -> float:
     return max((float(bias.approximation_error().max()) for n in networks for bias in n.biases), default=0.0)
 
 
-def _run(objective: Objective, data: WindowsModule, plan: Plan, folder: Path) -> None:
+def _run(
+    objective: Objective, data: WindowsModule, plan: Plan, folder: Path, also: Sequence[Callback]
+) -> None:
     """Run Lightning from the last checkpoint, if there is one, to the last epoch."""
     options, signals, storage = plan.config.training, Signals(), Storage()
+    metrics = MetricsFile(folder / "metrics.csv")
     if options.strategy == "shard":
         shard(objective)
     callbacks: list[Callback] = [
         Unchanged(plan.measured.fingerprint, plan.parts["train"]),
+        Watch(plan.parts["train"], plan.parts["validate"]),
         Checkpoints(folder, options.checkpoint_minutes, signals, storage),
-        MetricsFile(folder / "metrics.csv"),
+        metrics,
+        *also,  # before the average, in whose place the weights are until it sees the end of validation
     ]
+    if options.logger.kind != "csv":
+        callbacks.append(Logged(folder, plan.config, metrics))
     if options.ema:
-        callbacks.append(EMAWeightAveraging(use_buffers=False, decay=options.ema))
+        # m + (1 - b) (w - m), which leaves frozen weights as they are: b m + (1 - b) w would round them.
+        average = get_ema_multi_avg_fn(options.ema)
+        callbacks.append(WeightAveraging(use_buffers=False, multi_avg_fn=average))
     interactive = sys.stderr.isatty()
     callbacks.append(Bar() if interactive else EpochLine())
     last = newest(folder / "checkpoints")
@@ -104,6 +118,7 @@ def _run(objective: Objective, data: WindowsModule, plan: Plan, folder: Path) ->
             gradient_clip_val=options.clip,
             callbacks=callbacks,
             plugins=[storage, *plugins(options.devices)],
+            profiler=Unwatched(),
             logger=False,
             enable_checkpointing=True,
             enable_progress_bar=interactive,

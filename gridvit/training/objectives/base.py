@@ -43,6 +43,8 @@ class Objective(L.LightningModule):
 
     weights: Tensor
     importance: Tensor | None
+    forecasts = True
+    """Whether the model that it trains is a step of a forecast, which persistence can be set beside."""
 
     def __init__(self, step: ModelStep, config: TrainingConfig) -> None:
         super().__init__()
@@ -78,10 +80,12 @@ class Objective(L.LightningModule):
         """What is minimised at this point of the training: ``loss``, unless there is a curriculum."""
         return self.loss(batch, shifts)
 
-    def outputs(self, inputs: Float[Tensor, "batch input *space"], context: Context) -> Tensor:
+    def outputs(
+        self, inputs: Float[Tensor, "batch input *space"], context: Context, leads: slice = slice(None)
+    ) -> Tensor:
         """f(x) of the network, which in training is looked at where ``training.reach`` is not 0."""
         look = self.reach.see if self.reach is not None and torch.is_grad_enabled() else None
-        return self.step.outputs(inputs, condition=self.step.condition(context), look=look)
+        return self.step.outputs(inputs, condition=self.step.condition(context), leads=leads, look=look)
 
     def error(
         self,
@@ -113,6 +117,8 @@ class Objective(L.LightningModule):
 
     def shifts(self) -> list[int]:
         """Cells to roll along each shift axis in this step."""
+        if not self.shift_axes:
+            return []
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.global_step)
         shape = self.step.grid.shape
         return [int(torch.randint(shape[axis], (), generator=generator)) for axis in self.shift_axes]
@@ -152,6 +158,8 @@ class Objective(L.LightningModule):
 
         Prognostic variables then stay as they are, and diagnostic ones have their mean.
         """
+        if not self.forecasts:
+            return None
         with still(self.step):
             return self.loss(batch, [])
 
@@ -173,9 +181,7 @@ class Objective(L.LightningModule):
         """AdamW with the learning rate that ``schedule`` says over the whole run."""
         config = self.config
         peak = config.learning_rate or good_learning_rate(self.step.network.config.width)
-        optimizer = torch.optim.AdamW(
-            decayed_groups(self.step, config.weight_decay), lr=peak, betas=(0.9, 0.95)
-        )
+        optimizer = torch.optim.AdamW(decayed_groups(self, config.weight_decay), lr=peak, betas=(0.9, 0.95))
         total = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(schedule_of(config), total=total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from jaxtyping import Float
 from torch import Tensor
 
@@ -24,11 +26,25 @@ class NextStep(Objective):
 
     def loss(self, batch: Batch, shifts: list[int]) -> Float[Tensor, ""]:
         """Weighted mean squared error of the normalised outputs."""
-        step, frames = self.step, batch.frames
-        history = step.channels.history
-        state, following = step.state_of(frames), frames[:, history:, : len(step.channels.targets)]
-        context = Context(batch.time, step.known_of(frames[:, history - 1 :]), batch.condition)
-        inputs, target = step.inputs(state, context), (following - step.base(state)[:, None]) / step.scale
+        return self.against([self.following(batch)], batch, shifts)[0]
+
+    def following(self, batch: Batch) -> Float[Tensor, "batch lead target *space"]:
+        """What is predicted, as the data have it."""
+        return batch.frames[:, self.step.channels.history :, : len(self.step.channels.targets)]
+
+    def against(
+        self, answers: Sequence[Float[Tensor, "batch lead target *space"]], batch: Batch, shifts: list[int]
+    ) -> list[Float[Tensor, ""]]:
+        """The loss of one pass of the network against each of several answers in the place of the data's."""
+        step, state = self.step, self.step.state_of(batch.frames)
+        context = self.context(batch)
+        inputs = self.rolled(step.inputs(state, context), shifts)
         unit = None if step.complete else self.rolled(units(step, state), shifts)
-        inputs, target = self.rolled(inputs, shifts), self.rolled(target, shifts)
-        return self.error(self.outputs(inputs, context), target, unit)
+        found, base = self.outputs(inputs, context), step.base(state)[:, None]
+        targets = (self.rolled((answer - base) / step.scale, shifts) for answer in answers)
+        return [self.error(found, target, unit) for target in targets]
+
+    def context(self, batch: Batch) -> Context:
+        """Of the states at t."""
+        known = self.step.known_of(batch.frames[:, self.step.channels.history - 1 :])
+        return Context(batch.time, known, batch.condition)
