@@ -29,6 +29,7 @@ from gridvit.run.evaluate import solved
 from gridvit.training.plan import plan
 from gridvit.training.train import fit
 
+pytestmark = pytest.mark.xdist_group("conditioning")  # one process makes what its tests share
 DRAWN = SimulateConfig(
     equation="advection-diffusion",
     parameters={"velocity": {"from": [-1.5], "to": [1.5]}, "diffusivity": {"from": 0.01, "to": 0.1}},

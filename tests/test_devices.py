@@ -152,6 +152,18 @@ def test_every_window_is_in_one_process(windows: int, size: int, ranks: int) -> 
     assert all(np.diff(run).min() > 0 and np.ptp(np.diff(run)) <= 1 for run in runs)
 
 
+def test_a_batch_larger_than_the_split_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    assert main(["train", *OPTIONS, "--training.batch_size", "38", "--name", "large"]) == 2
+    assert capsys.readouterr().err == (
+        "gridvit: expected training.batch_size of at most 37, the windows of the training part, got 38: "
+        "take smaller batches\n"
+    )
+    assert not (folder / "runs/large").exists()
+
+
 def test_what_devices_cannot_do_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError) as caught:
         refuse_devices(TrainingConfig(batch_size=2, devices=3, accelerator="cpu"))

@@ -50,7 +50,8 @@ def test_loss_by_hand(leads: tuple[int, ...]) -> None:
 def test_a_variable_without_values_leaves_its_weight_out() -> None:
     found = torch.zeros(2, 2, 3)
     target = torch.tensor([[[1.0] * 3, [2.0] * 3], [[1.0] * 3, [torch.nan] * 3]])
-    loss, _ = present_error(found, target, torch.ones(3), torch.tensor([0.5, 1.5]))
+    loss, count = present_error(found, target, torch.ones(3), torch.tensor([0.5, 1.5]))
+    assert float(count) == 0.5 + 1.5 + 0.5
     assert float(loss) == pytest.approx((0.5 * 1 + 1.5 * 4 + 0.5 * 1) / (0.5 + 1.5 + 0.5))
 
 

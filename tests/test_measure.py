@@ -260,7 +260,10 @@ def test_a_cluster_gives_the_statistics_of_one_machine(tmp_path: Path, gaps: boo
     fields = opened(write(weather(gaps=gaps), tmp_path / "w.zarr"))
     here = measured(fields, LEADS, MIB)
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=":0",  # any port that is free
     ) as cluster:
         there = measured(fields, LEADS, MIB, cluster.scheduler_address)
     for name in ("mean", "std", "increment_std"):

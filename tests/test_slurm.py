@@ -236,7 +236,8 @@ def test_jobs_of_dask_take_the_statistics(slurm: Cluster, monkeypatch: pytest.Mo
     monkeypatch.setattr(blocks, "BLOCK", 40 * values[0].nbytes)
     data = DataConfig(path="u.zarr", dask="slurm")
     worker = {"cores": 1, "memory": "1GB", "interface": "lo", "worker-extra-args": ["--no-dashboard"]}
-    with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in worker.items()}):
+    scheduler = {"scheduler-options": {"dashboard_address": ":0"}}  # any port that is free
+    with dask.config.set({f"jobqueue.slurm.{key}": value for key, value in (worker | scheduler).items()}):
         found = measured(stored(open_chosen(data, direct=True), data), (1,), 2**20, data.dask).statistics
     np.testing.assert_allclose(found.mean, [values.mean()], rtol=1e-9)
     np.testing.assert_allclose(found.std, [values.std()], rtol=1e-9)

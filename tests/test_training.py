@@ -67,6 +67,15 @@ def test_windows_never_cross_samples(fields: Fields, offsets: tuple[int, ...]) -
     np.testing.assert_array_equal(batch.time.reshape(8, -1)[5], fields.seconds[list(starts)])
 
 
+def test_a_batch_moves_as_one() -> None:
+    batch = Batch(torch.zeros(2, 2, 1, 7), torch.zeros(2, dtype=torch.float64))
+    moved = batch.to(torch.device("meta"))
+    assert (moved.frames.device.type, moved.time.device.type, moved.condition) == ("meta", "meta", None)
+    told = batch._replace(condition=torch.zeros(2, 3, dtype=torch.float64)).to(torch.device("meta"))
+    assert told.condition is not None
+    assert told.condition.device.type == "meta"
+
+
 def test_order_is_a_function_of_seed_and_epoch() -> None:
     assert shuffled(11, 3, 5) == shuffled(11, 3, 5)
     assert sorted(shuffled(11, 3, 5)) == list(range(11))

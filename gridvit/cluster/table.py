@@ -15,6 +15,7 @@ from gridvit.cluster.lines import Line
 from gridvit.cluster.script import MODEL
 from gridvit.printing import table
 
+LOSSES = ("train_loss", "validate_loss")
 FINISHED, INTERRUPTED, FAILED, WAITING = "finished", "interrupted", "failed", "not started"
 
 
@@ -53,8 +54,8 @@ def rows_of(lines: Sequence[Line], folder: Path) -> list[Row]:
 
 def _row(line: Line, run: Path) -> Row:
     epochs = _epochs(run / "metrics.csv")
-    validate = [float(epoch["validate_loss"]) for epoch in epochs]
-    losses = (float(epochs[-1]["train_loss"]), validate[-1], min(validate)) if epochs else (nan, nan, nan)
+    train, validate = ([float(epoch[name] or nan) for epoch in epochs] or [nan] for name in LOSSES)
+    losses = (train[-1], validate[-1], min(validate))
     return Row(line.number, line.name, state(run), len(epochs), *losses, shlex.join(line.overrides))
 
 

@@ -28,6 +28,13 @@ class Batch(NamedTuple):
     condition: Float[Tensor, "batch parameter"] | None = None
     counts: bool = True
 
+    def to(self, device: torch.device) -> Batch:
+        """The same there; Lightning, which asks for it, would otherwise look into the tuple at every step."""
+        early = device.type == "cuda"
+        own = None if self.condition is None else self.condition.to(device, non_blocking=early)
+        frames, time = (each.to(device, non_blocking=early) for each in (self.frames, self.time))
+        return Batch(frames, time, own, self.counts)
+
 
 class Windows(Dataset[Batch]):
     """Every window of frames u(t + k dt), k in ``offsets``, of a part of the data, within one trajectory and the part.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -221,7 +223,8 @@ class Pool:
             block, known = self.block(lane), piece.carried if before else 0
             if before and known:
                 block[:, :known] = before.block(lane)[:, -known:]
-            self.values.read(piece.samples, slice(piece.first + known, piece.last), block[:, known:])
+            with still_there(self.values):
+                self.values.read(piece.samples, slice(piece.first + known, piece.last), block[:, known:])
 
     def starts(self, span: int) -> tuple[np.ndarray, ...]:
         """Where each window of the round begins, in the pool and in time, and of which sample it is."""
@@ -234,3 +237,22 @@ class Pool:
                 times.append(piece.first + start)
                 samples.append(np.repeat(np.arange(piece.samples.start, piece.samples.stop), length - span))
         return tuple(map(np.concatenate, (places, times, samples)))
+
+
+@contextmanager
+def still_there(values: Stored) -> Iterator[None]:
+    """What is read counts if the local files are there at its end: the chunks of a store that is gone have no values.
+
+    Raises:
+        InputError: one is gone.
+    """
+    try:
+        yield
+    finally:
+        for name in sorted({channel.source for channel in values.channels if channel.source}):
+            if "://" not in name and not Path(name).exists():
+                raise InputError(
+                    f"{name} as long as it is streamed",
+                    "nothing there",
+                    "put it back: the same command goes on",
+                )

@@ -78,3 +78,10 @@ def grouped(
     groups = [n // per_frame if by == "frame" else n % per_frame for n in shown]
     given = tuple(range(len(shown), total))
     return tuple(tuple(n for n, group in enumerate(groups) if group == g) + given for g in range(count))
+
+
+def successive(places: list[int]) -> slice | list[int]:
+    """Places that follow each other as a slice, which makes no copy; others as they are."""
+    first = places[0]
+    run = list(range(first, first + len(places)))
+    return slice(first, first + len(places)) if places == run else places

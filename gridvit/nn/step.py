@@ -18,7 +18,7 @@ from gridvit.nn.conditioning import normalised, refuse_one_lead, with_lead
 from gridvit.nn.features import count, features
 from gridvit.nn.groups import by_place
 from gridvit.nn.indices import with_means
-from gridvit.nn.inputs import Inputs, grouped
+from gridvit.nn.inputs import Inputs, grouped, successive
 from gridvit.nn.moving import moved_step
 from gridvit.nn.own import Network, Own, without_attention
 from gridvit.nn.position import rim, with_rim
@@ -172,6 +172,8 @@ class ModelStep(nn.Module):
     def scale(self) -> Float[Tensor, "lead target *column"]:
         """Units of the network's outputs: sigma_d of what moves on, sigma of what is predicted alone."""
         moving, targets = len(self.channels.prognostic), len(self.channels.targets)
+        if moving == targets == self.increment_std.shape[1]:
+            return self.increment_std
         alone = self.std[moving:targets].expand(len(self.increment_std), *self.std[moving:targets].shape)
         return torch.cat([self.increment_std[:, :moving], alone], 1)
 
@@ -195,8 +197,8 @@ class ModelStep(nn.Module):
         self, state: Float[Tensor, "batch variable *space"], context: Context | None = None
     ) -> Float[Tensor, "batch input *space"]:
         """The normalised state, masks of the variables that have gaps, then what is given beside it."""
-        source = [self.source[n] for n in self.seen]
-        x = (state[:, self.seen] - self.mean[source]) / self.std[source]
+        source = successive([self.source[n] for n in self.seen])
+        x = (state[:, successive(self.seen)] - self.mean[source]) / self.std[source]
         parts = [x]
         if self.gappy:
             there = self.there(state)

@@ -113,11 +113,13 @@ class Checkpoints(Checkpoint):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Validation of the epoch has run by now."""
         loss = float(trainer.callback_metrics["validate_loss"])
-        if loss < self.lowest:
-            before, self.lowest = self.lowest, loss
-            if not self._save(trainer, BEST):
-                self.lowest = before
-        self._save(trainer, LAST)
+        best, before = loss < self.lowest, self.lowest
+        self.lowest = loss if best else before
+        if best and self._save(trainer, BEST):
+            self._save_again(trainer)
+        else:
+            self.lowest = before
+            self._save(trainer, LAST)
         if trainer.current_epoch + 1 < trainer.max_epochs:
             self._obey(trainer, self._agreed(self.signals.wish))
 
@@ -134,6 +136,13 @@ class Checkpoints(Checkpoint):
         trainer.save_checkpoint(self.folder / "checkpoints" / name)
         self._saved = time.monotonic()
         return not trainer.strategy.broadcast(self.storage.failed)
+
+    def _save_again(self, trainer: L.Trainer) -> None:
+        """The last checkpoint is the best one: one file with two names, if that is possible."""
+        folder = self.folder / "checkpoints"
+        linked = trainer.is_global_zero and self.storage.link(folder / BEST, folder / LAST)
+        if not trainer.strategy.broadcast(linked):
+            self._save(trainer, LAST)
 
     def _obey(self, trainer: L.Trainer, wish: int) -> None:
         """Leave, if that is wished; the marker tells a batch script to start the run again."""

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 
 from gridvit.config import TrainingConfig
+from gridvit.data.fields import Fields
 from gridvit.errors import InputError
 from gridvit.nn import ViT
 from gridvit.nn.heads import HEADS
@@ -48,7 +49,7 @@ def refuse_devices(config: TrainingConfig) -> None:
     if config.strategy == "shard" and (config.objective.kind in beside or config.start.train != "all"):
         kind = config.objective.kind
         raise InputError(
-            "training.strategy ddp where not all that trains, or trains alone, is the network",
+            "training.strategy ddp where weights are frozen, or train beside the network",
             f"shard for training.objective.kind {kind} and training.start.train {config.start.train}",
             "change it",
         )
@@ -57,6 +58,21 @@ def refuse_devices(config: TrainingConfig) -> None:
             "training.ema of 0 where training.strategy is shard",
             str(config.ema),
             "take strategy ddp, or no average",
+        )
+
+
+def refuse_batch(config: TrainingConfig, part: Fields, span: int) -> None:
+    """More windows of ``span`` + 1 frames in a step than the training part has.
+
+    Raises:
+        InputError: so it is.
+    """
+    windows = part.n_samples * (part.n_times - span)
+    if config.batch_size > windows:
+        raise InputError(
+            f"training.batch_size of at most {windows}, the windows of the training part",
+            str(config.batch_size),
+            "take smaller batches",
         )
 
 

@@ -26,7 +26,7 @@ from gridvit.nn.features import TIMED
 from gridvit.nn.heads import HEADS, Head, make_head, passed_by
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
-from gridvit.training.devices import refuse_devices
+from gridvit.training.devices import refuse_batch, refuse_devices
 from gridvit.training.loggers import refuse_missing
 from gridvit.training.losses import variable_weights
 from gridvit.training.objectives import OBJECTIVES, Objective, objective_of
@@ -108,7 +108,8 @@ def plan(
     if config.training.start.run:
         begin(model, description, config.training.start, head)
     made = Plan(config, parts, model, description, known, head, teacher)
-    made.objective()  # refuses what it cannot be trained for
+    offsets = made.objective().offsets  # it refuses what it cannot be trained for
+    refuse_batch(config.training, parts["train"], offsets[-1] - offsets[0])
     return made
 
 

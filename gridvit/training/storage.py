@@ -38,10 +38,7 @@ class Storage(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            if target.name == LAST and target.exists():
-                os.replace(target, target.with_name(PREVIOUS))
-            os.replace(temporary, target)
-            _wait_for_names(target.parent)
+            _put(temporary, target)
             self.failed = False
         except (OSError, RuntimeError) as error:  # torch turns what the disk says into a RuntimeError
             temporary.unlink(missing_ok=True)
@@ -49,6 +46,25 @@ class Storage(TorchCheckpointIO):
             log.warning(
                 "%s was not written (%s): training goes on, older checkpoints remain", target, _first(error)
             )
+
+    def link(self, source: Path, target: Path) -> bool:
+        """Have a file that is just written under another name too; False where the file system cannot."""
+        temporary = target.with_name(f"{target.name}.tmp")
+        try:
+            temporary.unlink(missing_ok=True)
+            os.link(source, temporary)
+            _put(temporary, target)
+        except OSError:
+            return False
+        return True
+
+
+def _put(temporary: Path, target: Path) -> None:
+    """Rename, with the last file kept as the previous one."""
+    if target.name == LAST and target.exists():
+        os.replace(target, target.with_name(PREVIOUS))
+    os.replace(temporary, target)
+    _wait_for_names(target.parent)
 
 
 def _wait_for_names(folder: Path) -> None:

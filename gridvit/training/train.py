@@ -34,6 +34,7 @@ from gridvit.training.objectives import Objective
 from gridvit.training.plan import Plan
 from gridvit.training.storage import BEST, Storage, newest
 from gridvit.training.telling import Bar, EpochLine
+from gridvit.training.unwatched import Unwatched
 from gridvit.training.watch import Watch
 
 log = logging.getLogger("gridvit")
@@ -117,6 +118,7 @@ def _run(
             gradient_clip_val=options.clip,
             callbacks=callbacks,
             plugins=[storage, *plugins(options.devices)],
+            profiler=Unwatched(),
             logger=False,
             enable_checkpointing=True,
             enable_progress_bar=interactive,

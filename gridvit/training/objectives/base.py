@@ -117,6 +117,8 @@ class Objective(L.LightningModule):
 
     def shifts(self) -> list[int]:
         """Cells to roll along each shift axis in this step."""
+        if not self.shift_axes:
+            return []
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.global_step)
         shape = self.step.grid.shape
         return [int(torch.randint(shape[axis], (), generator=generator)) for axis in self.shift_axes]
