@@ -286,6 +286,13 @@ def test_wrong_labels_are_refused(sign: xr.Dataset) -> None:
     assert wrong(sign, classification) == (
         "expected one class for each state in 'label', got several: give it in all cells, or take segmentation"
     )
+    assert wrong(sign, made(segmentation, reach=0.1)) == (
+        "expected no training.reach for training.objective.kind segmentation, got 0.1: leave it out"
+    )
+    assert wrong(sign, made(segmentation, strategy="shard")) == (
+        "expected training.strategy ddp where weights are frozen, or train beside the network, got shard for "
+        "training.objective.kind segmentation and training.start.train all: change it"
+    )
     none = replace(segmentation, data=replace(TINY.data, variables=("u",)))
     assert wrong(sign, none) == (
         "expected one label in data.diagnostics for training.objective.kind segmentation, got none: name the variable "

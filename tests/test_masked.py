@@ -24,6 +24,7 @@ from gridvit.grid import Grid
 from gridvit.nn import ModelStep
 from gridvit.training.metrics import read_metrics
 from gridvit.training.objectives import Masked, NextStep
+from gridvit.training.objectives import masked as home
 from gridvit.training.plan import plan
 from gridvit.training.train import fit
 from gridvit.training_config import ObjectiveConfig, StartConfig
@@ -158,6 +159,17 @@ def test_what_is_hidden_is_a_function_of_seed_and_step() -> None:
     assert not torch.equal(later, masked.hidden(5))
     other.config = replace(other.config, seed=6)
     assert not torch.equal(masked.hidden(5), other.train().hidden(5))
+
+
+def test_several_processes_hide_what_one_would() -> None:
+    masked = objective()
+    whole = masked.hidden(7)
+    for number, rows in enumerate((slice(0, 3), slice(3, 7))):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(home, "world", lambda: 2)
+            patch.setattr(home, "rank", lambda number=number: number)
+            patch.setattr(home, "summed", lambda windows: windows.new_tensor(7.0))
+            assert torch.equal(masked.hidden(rows.stop - rows.start), whole[rows])
 
 
 def test_each_patch_is_hidden_as_often_as_any_other() -> None:

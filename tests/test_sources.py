@@ -166,6 +166,11 @@ def level(size: int) -> tuple:
             None,
             "expected a time axis, got dimensions lat, lon: give a file with times",
         ),
+        (
+            make().drop_vars("time"),
+            None,
+            "expected times along the dimension 'time', got none: add a coordinate 'time', dates or numbers",
+        ),
         (make(), ["T2m"], "expected one of the variables u, t2m, got 'T2m': did you mean 't2m'?"),
         (make(), ["t2"], "got 't2': did you mean 't2m'?"),
         (make(), ["pressure"], "expected one of the variables u, t2m, got 'pressure': choose one of them"),

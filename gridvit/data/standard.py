@@ -47,6 +47,12 @@ def standardise(
         raise InputError(
             "a time axis", f"dimensions {_listed(ds.sizes)}", "give a file with times along one dimension"
         )
+    if axes.time_coordinate is None:
+        raise InputError(
+            f"times along the dimension {axes.time!r}",
+            "none",
+            f"add a coordinate {axes.time!r}, dates or numbers",
+        )
     names = _moving(ds, axes) if not variables else list(dict.fromkeys(variables))
     sample = _sample(ds, names, axes, members)
     for name in names:

@@ -82,6 +82,8 @@ class Blame:
         return f"{time} of sample {same.index(True)} of the {self.part} part" if any(same) else time
 
     def _what(self, window: Batch) -> str:
+        if not self.objective.forecasts:
+            return "the window"
         far = _farthest(self.objective.step, window)
         if not bool((far < FAR).all()):
             size = float(far.max())

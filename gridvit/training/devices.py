@@ -49,7 +49,7 @@ def refuse_devices(config: TrainingConfig) -> None:
     if config.strategy == "shard" and (config.objective.kind in beside or config.start.train != "all"):
         kind = config.objective.kind
         raise InputError(
-            "training.strategy ddp where not all that trains, or trains alone, is the network",
+            "training.strategy ddp where weights are frozen, or train beside the network",
             f"shard for training.objective.kind {kind} and training.start.train {config.start.train}",
             "change it",
         )

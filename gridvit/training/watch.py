@@ -82,6 +82,8 @@ class Watch(L.Callback):
         got = f"{float(self.loss)} at {where}"
         if broken:
             cause = f"after the gradient of the step before had made the weights {broken!r} so"
+        elif sharded(module) and not module.forecasts:
+            cause = "in shards that no process can look into alone"
         elif sharded(module):
             cause = f"farthest from the mean are {blame.data_alone(self.batch)}"
         else:
@@ -113,6 +115,8 @@ class Watch(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: Objective) -> None:
         """Validation of the epoch has run by now."""
+        if any(gathered(self.found)):  # and no weights broken: scaled gradients that overflow are left out
+            raise Diverged("a finite training loss", everywhere(self.found), DO)
         found = losses_of(trainer)
         loss, mark = found["validate_loss"], found["persistence_loss"]
         if loss <= BOUND * mark or (math.isfinite(loss) and not mark > 0):
@@ -150,5 +154,7 @@ def sharded(module: torch.nn.Module) -> bool:
 def everywhere(found: str) -> str:
     """What the first process that found something other than broken weights says, which all of them say then."""
     every = gathered(found)
-    causes = [f"{one} in process {rank}" for rank, one in enumerate(every) if "the step before" not in one]
+    causes = [
+        f"{one} in process {rank}" for rank, one in enumerate(every) if one and "the step before" not in one
+    ]
     return causes[0] if len(every) > 1 and causes else found
