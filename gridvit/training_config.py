@@ -145,7 +145,7 @@ class TrainingConfig:
         start: from which weights.
         epochs: passes over the training windows.
         batch_size: windows in a step of the optimiser, which the devices share.
-        learning_rate: peak of the schedule; 0 for one that is good for the width, 1e-3 up to 128 and less beyond.
+        learning_rate: peak of the schedule; 0 for one that is good for the width, 1e-3 up to 384 and less beyond.
         weight_decay: decoupled decay of the weight matrices (AdamW).
         warmup_steps: steps of linear warm-up.
         schedule: of the learning rate after it: "cosine" down to 0 at the end, "constant", or "trapezoid", constant and

@@ -25,7 +25,7 @@ def objective(grid: Grid, length: float, presence: torch.Tensor | None = None, *
 
 def test_distances_of_neighbours() -> None:
     centers = np.array([0.0, 1.0, 3.0]), np.arange(5) * 0.5
-    plane = Grid.from_centers(centers, names=("y", "x"), periodic=(False, True))
+    plane = Grid.from_centers(centers, names=("y", "x"), units=("1", "1"), periodic=(False, True))
     np.testing.assert_allclose(neighbour_distances(plane, 0), np.repeat([[1.0], [2.0]], 5, 1))
     np.testing.assert_allclose(neighbour_distances(plane, 1), np.full((3, 5), 0.5))
     sphere = Grid.latlon(6, 8)
