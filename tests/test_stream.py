@@ -17,7 +17,7 @@ from gridvit.config import DataConfig
 from gridvit.data.choices import open_chosen
 from gridvit.data.fields import Fields, stored
 from gridvit.data.samples import Batch
-from gridvit.data.sharing import batch_edges, share
+from gridvit.data.sharing import run_edges
 from gridvit.data.stored import Stored, pieces
 from gridvit.data.stream import Stream, StreamLoader
 from gridvit.errors import InputError
@@ -121,32 +121,15 @@ def test_two_ranks_of_three_workers_share_the_windows(tmp_path: Path) -> None:
         counts.append([len(batch.time) for batch in batches])
     assert len(found) == 102
     assert set(found.values()) == {1}
-    assert len(counts[0]) == len(counts[1]) == 11  # 22 batches of 102 windows
-    assert sorted({n for each in counts for n in each}) == [4, 5]
-
-
-@pytest.mark.parametrize(
-    ("n", "size", "ranks"), [(30, 7, 1), (31, 7, 2), (100, 8, 3), (5, 2, 2), (17, 17, 4)]
-)
-def test_batches_are_intervals_of_the_order(n: int, size: int, ranks: int) -> None:
-    edges = batch_edges(n, size, ranks)
-    sizes = np.diff(edges)
-    assert (edges[0], edges[-1]) == (0, n)
-    assert sizes.max() <= size
-    assert sizes.min() > 0
-    assert len(sizes) % ranks == 0
-    assert ranks == 1 or np.ptp(sizes) <= 1
-    parts = [share(edges, rank, ranks) for rank in range(ranks)]
-    assert np.concatenate([np.diff(part) for part in parts]).tolist() == sizes.tolist()
-    assert len({len(part) for part in parts}) == 1
+    assert len(counts[0]) == len(counts[1]) == 21  # as many steps as one process would make of 102 windows
+    assert sorted({n for each in counts for n in each}) == [2, 3]
 
 
 def test_too_few_windows_for_the_processes_are_refused() -> None:
     with pytest.raises(InputError) as caught:
-        batch_edges(5, 1, 2)
+        run_edges(2, 1, 0, 3)
     assert str(caught.value) == (
-        "expected at least 6 windows for 2 processes in batches of 1, got 5: "
-        "train with fewer processes or larger batches"
+        "expected at least 3 windows in each part for 3 processes, got 2: train on fewer devices"
     )
 
 

@@ -86,8 +86,8 @@ class Loader:
             yield batch
 
     def position(self) -> dict[str, Any]:
-        """How many batches of the epoch have been handed out, and of which order."""
-        return {"done": self._done, "parts": self.sampler.parts}
+        """How many batches of the epoch have been handed out, 0 at its end, and of which order."""
+        return {"done": self._done % len(self), "parts": self.sampler.parts}
 
     def go_on_from(self, position: dict[str, Any]) -> None:
         """Begin the next pass after them.
@@ -95,7 +95,7 @@ class Loader:
         Raises:
             InputError: in the middle of an epoch whose order was another.
         """
-        done = position["done"] % len(self)
+        done = position["done"]
         if done and tuple(position["parts"]) != self.sampler.parts:
             was, now = (" and ".join(map(str, parts)) for parts in (position["parts"], self.sampler.parts))
             raise InputError(

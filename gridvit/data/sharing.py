@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Int
 
+from gridvit.errors import InputError
+
 
 def batch_edges(windows: int, size: int) -> Int[np.ndarray, " edges"]:
     """Batch i is windows ``[e_i, e_{i+1})`` of the order: full batches, and what is left."""
@@ -27,9 +29,18 @@ def run_edges(windows: int, size: int, rank: int, ranks: int) -> Int[np.ndarray,
 
     One process has ``batch_edges``. Several have the same number of batches each, of sizes that differ by at most one
     and are never 0, so a step may have up to a window more of each process than ``size`` where that is small.
+
+    Raises:
+        InputError: fewer windows than processes.
     """
     if ranks == 1:
         return batch_edges(windows, size)
+    if windows < ranks:
+        raise InputError(
+            f"at least {ranks} windows in each part for {ranks} processes",
+            str(windows),
+            "train on fewer devices",
+        )
     first, last = part_of(0, windows, rank, ranks)
     steps = min(-(-windows // size), windows // ranks)
     return first + np.arange(steps + 1) * (last - first) // steps

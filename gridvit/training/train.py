@@ -140,14 +140,18 @@ def _run(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Lightning's advice on workers and logging does not apply to data in memory."""
+    """Lightning's advice on workers and logging does not apply, nor that of FSDP2: nothing is changed in place."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        for advice in (".*does not have many workers.*", ".*exists and is not empty.*"):
+        for advice in (
+            ".*does not have many workers.*",
+            ".*exists and is not empty.*",
+            "FSDP2-wrapped .* view",
+        ):
             warnings.filterwarnings("ignore", advice)
         try:
             yield
