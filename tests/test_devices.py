@@ -112,6 +112,7 @@ def test_shards_train_as_whole_models(folder: Path) -> None:
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert out == "runs/shard\n"
+    assert "Warning" not in err
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         assert main(["train", *OPTIONS, *options[2:], "--name", "plain"]) == 0
@@ -175,6 +176,11 @@ def test_what_devices_cannot_do_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
         refuse_devices(TrainingConfig(strategy="shard", ema=0.9, accelerator="cpu"))
     assert str(caught.value) == (
         "expected training.ema of 0 where training.strategy is shard, got 0.9: take strategy ddp, or no average"
+    )
+    with pytest.raises(InputError) as caught:
+        refuse_devices(TrainingConfig(strategy="shard", precision="16", accelerator="cpu"))
+    assert str(caught.value) == (
+        "expected training.precision bf16 or 32 where training.strategy is shard, got 16: take bf16, or strategy ddp"
     )
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InputError) as caught:

@@ -15,6 +15,8 @@ from gridvit.nn import ViT
 from gridvit.nn.heads import HEADS
 from gridvit.training.objectives.base import Objective
 
+PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+"""Lightning's names."""
 WAIT = timedelta(minutes=30)  # for a process that does not come; a validation figure of the first one fits in
 
 
@@ -53,6 +55,12 @@ def refuse_devices(config: TrainingConfig) -> None:
             f"shard for training.objective.kind {kind} and training.start.train {config.start.train}",
             "change it",
         )
+    if config.strategy == "shard" and config.precision == "16":
+        raise InputError(
+            "training.precision bf16 or 32 where training.strategy is shard",
+            "16",
+            "take bf16, or strategy ddp",
+        )
     if config.strategy == "shard" and config.ema:
         raise InputError(
             "training.ema of 0 where training.strategy is shard",
@@ -89,6 +97,8 @@ def strategy_of(config: TrainingConfig) -> Any:
 def shard(objective: Objective) -> None:
     """Have Lightning give each process its share of every block, and of what is around them, before it trains."""
     from torch.distributed.fsdp import fully_shard  # slow to import, and seldom needed
+
+    objective.check_precision(PRECISIONS[objective.config.precision])
 
     def configure_model() -> None:
         mesh = objective.device_mesh["data_parallel"]

@@ -125,8 +125,13 @@ class Objective(L.LightningModule):
         return present_error(found.flatten(1, 2), target.flatten(1, 2), weights, own)
 
     def on_fit_start(self) -> None:
-        """Refuse a mixed precision that cannot hold the distance bias."""
-        dtype = MIXED.get(str(self.trainer.precision))
+        """Refuse a mixed precision that cannot hold the distance bias; of shards it is refused before they are cut."""
+        if self.config.strategy != "shard":
+            self.check_precision(str(self.trainer.precision))
+
+    def check_precision(self, precision: str) -> None:
+        """Refuse a mixed precision, by Lightning's name, that cannot hold the distance bias."""
+        dtype = MIXED.get(precision)
         for network in self.step.modules():
             if isinstance(network, ViT) and dtype is not None:
                 network.check_precision(dtype)
