@@ -145,7 +145,7 @@ class TrainingConfig:
         start: from which weights.
         epochs: passes over the training windows.
         batch_size: windows in a step of the optimiser, which the devices share.
-        learning_rate: peak of the schedule; 0 for one that is good for the width, 1e-3 up to 128 and less beyond.
+        learning_rate: peak of the schedule; 0 for one that is good for the width, 1e-3 up to 384 and less beyond.
         weight_decay: decoupled decay of the weight matrices (AdamW).
         warmup_steps: steps of linear warm-up.
         schedule: of the learning rate after it: "cosine" down to 0 at the end, "constant", or "trapezoid", constant and
@@ -158,6 +158,8 @@ class TrainingConfig:
             0 for the last weights themselves.
         precision: of matrix products and attention: "32", or "bf16" and "16" (mixed with 32) for devices that are
             faster so; see ``model.half``.
+        slopes: a length l, in km or axis units: l^2 times the mean square error of the slopes is added, so waves
+            shorter than 2 pi l count more than by their amplitude; 0 for nothing.
         reach: what is added to the loss for each unit of D^2 / D_uniform^2, D the root mean square of the distance
             over which heads attend: above 0 encourages near, below 0 far, such as -0.1 for a teleconnection; 0 for
             nothing.
@@ -186,6 +188,7 @@ class TrainingConfig:
     clip: float = 1.0
     ema: float = 0.0
     precision: Literal["32", "bf16", "16"] = "32"
+    slopes: float | int = 0.0
     reach: float | int = 0.0
     shift: tuple[str, ...] = ()
     seed: int = 0
@@ -200,7 +203,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         require(self, 1, "epochs", "batch_size", "devices", "nodes")
         require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers")
-        require(self, 0, "checkpoint_minutes")
+        require(self, 0, "checkpoint_minutes", "slopes")
         if any(weight < 0 for weight in self.weights.values()):
             raise InputError("training.weights of at least 0", str(self.weights), "correct them")
         if not 0 < self.cooldown <= 1 or (self.cooldown != 0.2 and self.schedule != "trapezoid"):

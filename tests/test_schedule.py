@@ -30,9 +30,8 @@ def test_constant_and_the_options_of_a_config() -> None:
 
 
 def test_wide_networks_start_lower() -> None:
-    assert [good_learning_rate(width) for width in (24, 128, 256, 768)] == pytest.approx(
-        [1e-3, 1e-3, 5e-4, 1e-3 / 6]
-    )
+    found = [good_learning_rate(width) for width in (24, 128, 384, 768, 1536)]
+    assert found == pytest.approx([1e-3, 1e-3, 1e-3, 5e-4, 2.5e-4])
 
 
 @pytest.mark.parametrize("options", [["cooldown=0.5"], ["schedule=trapezoid", "cooldown=0"]])

@@ -156,3 +156,17 @@ def test_what_was_there_is_kept_and_the_run_is_not_repeated(
     assert main(arguments) == 0
     assert "runs/run diverged, with other data or versions: going on from its last checkpoint" in caplog.text
     assert [session["outcome"].partition(":")[0] for session in sessions(run)] == ["diverged", "finished"]
+
+
+def test_several_processes_stop_together_with_what_one_has_found(
+    made: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This process meets the weights that the gradient of another, whose window was bad, has broken in all."""
+    other = (
+        "nan at step 1 (epoch 1, batch 1), in 1 of its 4 windows, first in the values of 'u', inf from time 2"
+    )
+    monkeypatch.setattr(watch, "world", lambda: 2)
+    monkeypatch.setattr(watch, "gathered", lambda found: [found, other] if found else ["", ""])
+    made = replace(made, config=replace(CONFIG, training=replace(CONFIG.training, clip=0.0)))
+    made.model.network.blocks[0].attention.value.weight.register_hook(lambda g: g * np.inf)  # type: ignore[union-attr, index]
+    assert diverged(made, tmp_path) == f"expected a finite training loss, got {other} in process 1"

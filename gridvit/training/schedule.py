@@ -11,7 +11,7 @@ import torch
 
 from gridvit.config import TrainingConfig
 
-WIDTH = 128  # of the smallest preset
+WIDTH = 384  # up to which 1e-3 is not too much
 
 
 def schedule_of(config: TrainingConfig) -> Callable[..., float]:
@@ -40,7 +40,7 @@ def learning_rate_factor(
 
 
 def good_learning_rate(width: int) -> float:
-    """1e-3, for networks that are wider than 128 times 128 / width."""
+    """1e-3, of networks that are wider than 384 times 384 / width."""
     return 1e-3 * min(1.0, WIDTH / width)
 
 

@@ -15,6 +15,7 @@ from gridvit.channels import Channels
 from gridvit.config import RunConfig, TrainingConfig
 from gridvit.data.fields import Fields
 from gridvit.data.samples import Batch
+from gridvit.errors import InputError
 from gridvit.nn import ViT
 from gridvit.nn.reach import Reach
 from gridvit.nn.step import ModelStep
@@ -24,6 +25,7 @@ from gridvit.training.means import Mean
 from gridvit.training.persistence import still
 from gridvit.training.processes import summed, world
 from gridvit.training.schedule import decayed_groups, good_learning_rate, schedule_of
+from gridvit.training.slopes import Slopes
 
 MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Lightning's names of mixed precision."""
@@ -55,6 +57,7 @@ class Objective(L.LightningModule):
         self.terms: Tensor | None = None
         own = variable_weights(config.weights, step.channels.targets) if config.weights else None
         self.register_buffer("importance", None if own is None else torch.tensor(own), persistent=False)
+        self.slopes = Slopes(step.grid) if config.slopes else None
         self.reach = Reach(step.attending) if config.reach else None
         self.shift_axes = [step.grid.names.index(name) for name in config.shift]
 
@@ -96,17 +99,30 @@ class Objective(L.LightningModule):
         """mean of w |found - target|^2, w the areas of the cells over their mean, times ``training.weights``.
 
         With ``unit`` errors count by it, and only cells enter where it is not zero and the target has a value, as
-        the mean over their area in each state; see ``present_error``.
+        the mean over their area in each state; see ``present_error``. With ``training.slopes`` l the same of the
+        slopes, in units of 1 / l, is added for each axis.
         """
-        own = self.importance
-        if unit is None:
-            square = (found - target).square() * self.weights
-            return (square if own is None else square * own.view(-1, *[1] * self.weights.ndim)).mean()
-        target = torch.where(unit > 0, target, torch.nan)
-        own = None if own is None else own.repeat(found.shape[1])
-        pair = (found * unit).flatten(1, 2), (target * unit).flatten(1, 2)
-        error, self.terms = present_error(*pair, self.weights, own)
+        if unit is not None:
+            found, target = found * unit, torch.where(unit > 0, target, torch.nan) * unit
+        error, self.terms = self._square(found, target, self.weights, unit is not None)
+        if self.slopes is None:
+            return error
+        for axis in self.slopes.axes:
+            pair = self.slopes(found, axis), self.slopes(target, axis)
+            square, _ = self._square(*pair, self.slopes.weights(axis), unit is not None)
+            error = error + self.config.slopes**2 * square
         return error
+
+    def _square(
+        self, found: Tensor, target: Tensor, weights: Tensor, gaps: bool
+    ) -> tuple[Float[Tensor, ""], Tensor | None]:
+        """The mean of w |found - target|^2; with gaps over what is there, and of how many terms."""
+        own = self.importance
+        if not gaps:
+            square = (found - target).square() * weights
+            return (square if own is None else square * own.view(-1, *[1] * weights.ndim)).mean(), None
+        own = None if own is None else own.repeat(found.shape[1])
+        return present_error(found.flatten(1, 2), target.flatten(1, 2), weights, own)
 
     def on_fit_start(self) -> None:
         """Refuse a mixed precision that cannot hold the distance bias; of shards it is refused before they are cut."""
@@ -190,3 +206,14 @@ class Objective(L.LightningModule):
         total = int(self.trainer.estimated_stepping_batches)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(schedule_of(config), total=total))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def refuse_terms(config: TrainingConfig, *names: str) -> None:
+    """Terms of the loss that this kind of objective has no use for."""
+    for name in names:
+        if value := getattr(config, name):
+            raise InputError(
+                f"no training.{name} for training.objective.kind {config.objective.kind}",
+                str(value),
+                "leave it out",
+            )

@@ -21,7 +21,7 @@ from gridvit.nn.labels import Labels, label_of
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
 from gridvit.training.labels import cross_entropy, detection_error, softened
-from gridvit.training.objectives.base import Objective
+from gridvit.training.objectives.base import Objective, refuse_terms
 from gridvit.training.objectives.distilled import move, refuse_other_grid
 
 Teacher = Callable[[Tensor, Context], Tensor]
@@ -65,13 +65,7 @@ class Labelled(Objective):
     def refuse(cls, config: RunConfig, channels: Channels, parts: dict[str, Fields]) -> None:
         """One label, and numbers in it that are classes; nothing that a head has no use for."""
         kind = config.training.objective.kind
-        for name in ("weights", "reach"):
-            if getattr(config.training, name):
-                raise InputError(
-                    f"no training.{name} for training.objective.kind {kind}",
-                    str(getattr(config.training, name)),
-                    "leave it out",
-                )
+        refuse_terms(config.training, "weights", "reach", "slopes")
         if len(channels.diagnostic) != 1 or channels.index:
             raise InputError(
                 f"one label in data.diagnostics for training.objective.kind {kind}",

@@ -20,7 +20,7 @@ from gridvit.nn import ViT
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
 from gridvit.training.losses import present_error
-from gridvit.training.objectives.base import Objective
+from gridvit.training.objectives.base import Objective, refuse_terms
 from gridvit.training.processes import rank, summed, world
 
 
@@ -51,6 +51,7 @@ class Masked(Objective):
     @classmethod
     def refuse(cls, config: RunConfig, channels: Channels, parts: dict[str, Fields]) -> None:
         """What is hidden must be seen, and be an output of the network."""
+        refuse_terms(config.training, "slopes")
         if not channels.prognostic:
             raise InputError(
                 "data.variables to fill in for training.objective.kind masked",
