@@ -227,7 +227,9 @@ def largest_error(ds: xr.Dataset) -> float:
     return float(((following - u[:, 1:]).abs().amax(kept) / scale).max())
 
 
-@pytest.mark.parametrize("equation", EQUATIONS)
+@pytest.mark.parametrize(
+    "equation", sorted(set(EQUATIONS) - {"forced-burgers"})
+)  # which is told its force in its own
 def test_every_equation_alone_is_enough(equation: str) -> None:
     ds = simulate(SimulateConfig(equation, samples=2, steps=2))
     assert ds.sizes["time"] == 3
