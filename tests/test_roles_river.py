@@ -249,7 +249,7 @@ def test_months_of_the_forcing_are_found_though_their_middles_wander(tmp_path: P
         Forecaster.load(folder)(ds.isel(time=[0]), 3, ds.isel(time=slice(0, 3)))
 
 
-SMALL = TrainingConfig(epochs=1, batch_size=32, accelerator="cpu")
+SMALL = TrainingConfig(epochs=1, batch_size=16, accelerator="cpu")
 
 
 def daily(times: int = 40, members: int = 0, calendar: str = "standard") -> xr.Dataset:

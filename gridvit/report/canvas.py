@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import Normalize, SymLogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -228,3 +229,20 @@ def named(array: xr.DataArray, dim: str, index: int) -> str:
     if units == "°N" and value < 0:
         value, units = -value, "°S"
     return f"{dim} {value:g} {units}".strip()
+
+
+def coloured(panel: Axes, array: xr.DataArray, norm: Normalize, palette: str) -> QuadMesh:
+    """The last two dimensions of a field as coloured cells about their coordinates."""
+    y, x = (coordinate(array, str(dim)).values for dim in array.dims)
+    cells = panel.pcolormesh(x, y, array.values, norm=norm, cmap=palette, shading="nearest", rasterized=True)
+    panel.set_aspect("equal")
+    for axis, dim in zip((panel.yaxis, panel.xaxis), array.dims, strict=True):
+        axis.set_major_locator(_ticks(coordinate(array, str(dim))))
+    return cells
+
+
+def _ticks(axis: xr.DataArray) -> MaxNLocator:
+    """Degrees in parts of a right angle, offsets in whole cells, anything else in decimal steps."""
+    if str(axis.attrs.get("units", "")).startswith("degree"):
+        return MaxNLocator(4, steps=[1, 1.5, 3, 6, 9, 10])
+    return MaxNLocator(4, integer=axis.dtype.kind == "i")

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from gridvit.errors import InputError
 from gridvit.report.canvas import (
@@ -23,6 +21,7 @@ from gridvit.report.canvas import (
     balanced,
     colour,
     colour_bar,
+    coloured,
     coordinate,
     diverging,
     drawn,
@@ -40,23 +39,6 @@ from gridvit.report.canvas import (
 
 CASES = ("init_time", "sample", "member")
 LEADS = 4  # rows of a forecast figure; more would not fit a printed page
-
-
-def _mesh(panel: Axes, array: xr.DataArray, norm: Normalize, palette: str) -> QuadMesh:
-    """The last two dimensions of a field as coloured cells about their coordinates."""
-    y, x = (coordinate(array, str(dim)).values for dim in array.dims)
-    mesh = panel.pcolormesh(x, y, array.values, norm=norm, cmap=palette, shading="nearest", rasterized=True)
-    panel.set_aspect("equal")
-    for axis, dim in zip((panel.yaxis, panel.xaxis), array.dims, strict=True):
-        axis.set_major_locator(_ticks(coordinate(array, str(dim))))
-    return mesh
-
-
-def _ticks(axis: xr.DataArray) -> MaxNLocator:
-    """Degrees in parts of a right angle, offsets in whole cells, anything else in decimal steps."""
-    if str(axis.attrs.get("units", "")).startswith("degree"):
-        return MaxNLocator(4, steps=[1, 1.5, 3, 6, 9, 10])
-    return MaxNLocator(4, integer=axis.dtype.kind == "i")
 
 
 def _row_height(array: xr.DataArray, columns: int) -> float:
@@ -145,7 +127,7 @@ def _forecast_maps(predicted: xr.DataArray, known: xr.DataArray | None) -> Figur
     norm, palette = _field_scale(fields[0])
     for column, field in enumerate(fields):
         for lead, panel in enumerate(axes[column::columns]):
-            mesh = _mesh(panel, field[lead], norm, palette)
+            mesh = coloured(panel, field[lead], norm, palette)
     colour_bar(
         figure, mesh, [panel for i, panel in enumerate(axes) if i % columns < len(fields)], label(predicted)
     )
@@ -160,7 +142,7 @@ def _forecast_maps(predicted: xr.DataArray, known: xr.DataArray | None) -> Figur
 def _error_column(figure: Figure, axes: Sequence[Axes], errors: np.ndarray, like: xr.DataArray) -> None:
     norm = symmetric(errors)
     for lead, panel in enumerate(axes):
-        mesh = _mesh(panel, like[lead].copy(data=errors[lead]), norm, DIVERGING)
+        mesh = coloured(panel, like[lead].copy(data=errors[lead]), norm, DIVERGING)
     colour_bar(figure, mesh, axes, f"error ({pretty(str(like.attrs.get('units', '1')))})")
 
 
@@ -221,7 +203,7 @@ def attention_stencils(analysis: xr.Dataset) -> Figure:
     peak = peak_of(array.values)
     for index, panel in enumerate(axes):
         cells = array[index // heads, index % heads]
-        mesh = _mesh(panel, cells.clip(min=peak * 1e-3), LogNorm(peak * 1e-3, peak), SEQUENTIAL)
+        mesh = coloured(panel, cells.clip(min=peak * 1e-3), LogNorm(peak * 1e-3, peak), SEQUENTIAL)
         panel.set_title(named(array, "head", index) if index < heads else "", fontsize=8)
         if index % heads == 0:
             panel.set_ylabel(f"{named(array, 'layer', index // heads)}\n{label(y, 'tokens')}", fontsize=8)
@@ -263,7 +245,7 @@ def _stencil_maps(parts: dict[str, xr.DataArray], array: xr.DataArray) -> Figure
     figure, axes = panels(len(parts), len(parts), height, sharex=True, sharey=True)
     norm = diverging([part.values for part in parts.values()])
     for panel, (name, part) in zip(axes, parts.items(), strict=True):
-        mesh = _mesh(panel, part, norm, DIVERGING)
+        mesh = coloured(panel, part, norm, DIVERGING)
         panel.set_title(f"{name}\nlargest weight {peak_of(part.values):.2g}", fontsize=8)
         panel.plot(0, 0, marker="+", color="#000000", markersize=7, markeredgewidth=0.7)
     y, x = (coordinate(array, str(dim)) for dim in array.dims[1:])
@@ -301,7 +283,7 @@ def jacobian_rows(analysis: xr.Dataset) -> Figure:
     figure, axes = panels(array.sizes["latitude"], columns, height, sharex=True, sharey=True)
     norm = diverging([array.values], decades=2)
     for index, panel in enumerate(axes):
-        mesh = _mesh(panel, array[index], norm, DIVERGING)
+        mesh = coloured(panel, array[index], norm, DIVERGING)
         panel.plot(0, 0, marker="+", color="#000000", markersize=7, markeredgewidth=0.7)
         panel.set_title(named(array, "latitude", index), fontsize=8)
     label_outer(axes, columns, label(array["dlon"], "degrees"), "")
