@@ -47,10 +47,11 @@ def parse(
     """
     keys = keys_of(kind)
     sections = {key.rpartition(".")[0] for key in keys}
+    blank = [field.name for field in fields(kind) if field.default is None]  # type: ignore[arg-type]
     for first, second in zip(["", *arguments], [*arguments, ""], strict=True):
         named = second if first == "--config" else first.removeprefix("--config=")
         if first.startswith("--config") and named:
-            refuse_unreadable(Path(named), sections)
+            refuse_unreadable(Path(named), sections, blank)
     parser = parser_of(kind, prog, description)  # type: ignore[arg-type]
     try:
         return _built(kind, parser.instantiate(parser.parse_args(list(arguments))))

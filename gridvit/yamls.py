@@ -13,8 +13,10 @@ from gridvit.errors import InputError
 DO = "write options in it, such as data: {path: FILE}"
 
 
-def refuse_unreadable(path: Path, sections: Collection[str]) -> None:
+def refuse_unreadable(path: Path, sections: Collection[str], blank: Collection[str] = ()) -> None:
     """What is not a mapping of options, with a mapping under each of ``sections`` (dotted names) that is there.
+
+    Options have values, but for those that may be left ``blank``.
 
     Raises:
         InputError: another file than YAML in UTF-8, a key that comes twice, nothing, a value in the place of options.
@@ -34,23 +36,22 @@ def refuse_unreadable(path: Path, sections: Collection[str]) -> None:
         raise InputError(
             f"options in {path}", "nothing" if found is None else f"{type(found).__name__} {found!r}", DO
         )
-    _refuse_values(found, path, sections)
+    _refuse_values({name: value for name, value in found.items() if name not in blank}, path, sections)
 
 
 def _refuse_values(found: dict[Any, Any], path: Path, sections: Collection[str], prefix: str = "") -> None:
-    """A section must hold options."""
+    """A section must hold options, and an option a value."""
     for name, value in found.items():
-        if f"{prefix}{name}" not in sections:
-            continue
-        if isinstance(value, dict):
-            _refuse_values(value, path, sections, f"{prefix}{name}.")
-        else:
+        key = f"{prefix}{name}"
+        if isinstance(value, dict) and key in sections:
+            _refuse_values(value, path, sections, f"{key}.")
+        elif key in sections:
             got = "nothing" if value is None else repr(value)
             raise InputError(
-                f"options under {prefix}{name} in {path}",
-                got,
-                f"see --help for those of {prefix}{name}, or leave it out",
+                f"options under {key} in {path}", got, f"see --help for those of {key}, or leave it out"
             )
+        elif value is None:
+            raise InputError(f"a value of {key} in {path}", "nothing", "give it one, or leave it out")
 
 
 def _shown(error: yaml.YAMLError) -> str:

@@ -167,7 +167,7 @@ def test_the_solver_is_scored_and_probed_where_it_can_be_told_the_force(
 ) -> None:
     cases = cases_of(ROLES)
     ((name, found),) = solved(cases, 1).items()
-    assert name == "ssprk3, 2 substeps"
+    assert name == "ssprk3, 4 substeps"  # 0.2 (4 / h + 2 nu / h^2) = 3.2 with h = 2 pi / 23
     assert float(np.abs(found - cases.truth).max()) < 2e-6
     part, fields = slice(2), cases.fields
     context = Context(torch.from_numpy(cases.seconds[part]), torch.from_numpy(cases.known(part)).double())

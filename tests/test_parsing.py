@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -205,6 +206,11 @@ BAD = {
         "options under training.objective in c.yaml",
         "got 'unrolled': see --help for those of training.objective, or leave it out",
     ),
+    "null": (
+        "training: {epochs: null}",
+        "a value of training.epochs in c.yaml",
+        "got nothing: give it one, or leave it out",
+    ),
     "twice": (
         "name: a\nname: b",
         "YAML in c.yaml",
@@ -272,3 +278,13 @@ def test_a_section_on_the_command_line_is_no_option() -> None:
     assert str(error.value) == (
         "expected options under training.objective, got 'unrolled': did you mean --training.objective.kind unrolled?"
     )
+
+
+def test_an_option_that_may_be_nothing_may_be_so_in_a_file(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Job:
+        nodes: int | None = None
+        time: str = "1:00"
+
+    (tmp_path / "job.yaml").write_text("nodes: null\n")
+    assert parse(Job, ["--config", str(tmp_path / "job.yaml")]) == Job()

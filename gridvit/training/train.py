@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -25,7 +24,7 @@ from gridvit.nn.own import Own
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import Checkpoints
 from gridvit.training.datamodule import Unchanged, WindowsModule
-from gridvit.training.devices import accelerator_of, shard, strategy_of
+from gridvit.training.devices import PRECISIONS, accelerator_of, shard, strategy_of
 from gridvit.training.environment import plugins
 from gridvit.training.interruption import CTRL_C_EXIT, Interrupted, Signals
 from gridvit.training.loggers import Logged
@@ -38,7 +37,6 @@ from gridvit.training.unwatched import Unwatched
 from gridvit.training.watch import Watch
 
 log = logging.getLogger("gridvit")
-PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 def fit(plan: Plan, folder: Path, also: Sequence[Callback] = ()) -> ModelStep:
@@ -140,18 +138,19 @@ def _run(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Lightning's advice on workers and logging does not apply, nor that of FSDP2: nothing is changed in place."""
+    """Lightning's advice on workers and logging does not apply to data in memory."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
-        for advice in (
+        advices = (
             ".*does not have many workers.*",
             ".*exists and is not empty.*",
-            "FSDP2-wrapped .* view",
-        ):
+            ".*returned a view tensor.*",
+        )
+        for advice in advices:  # the last of shards: nothing is added in place to what a network returns
             warnings.filterwarnings("ignore", advice)
         try:
             yield
