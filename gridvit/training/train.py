@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -25,7 +24,7 @@ from gridvit.nn.own import Own
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import Checkpoints
 from gridvit.training.datamodule import Unchanged, WindowsModule
-from gridvit.training.devices import accelerator_of, shard, strategy_of
+from gridvit.training.devices import PRECISIONS, accelerator_of, shard, strategy_of
 from gridvit.training.environment import plugins
 from gridvit.training.interruption import CTRL_C_EXIT, Interrupted, Signals
 from gridvit.training.loggers import Logged
@@ -38,7 +37,6 @@ from gridvit.training.unwatched import Unwatched
 from gridvit.training.watch import Watch
 
 log = logging.getLogger("gridvit")
-PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 def fit(plan: Plan, folder: Path, also: Sequence[Callback] = ()) -> ModelStep:
