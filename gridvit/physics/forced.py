@@ -53,9 +53,9 @@ class ForcedBurgers(Forced):
     them, which is off by up to (omega dt)^2 / 8 of it.
 
     Good values: the usual ones on a length of 2 pi (Bar-Sinai et al. with nu = 0.01 and 512 cells), where |u| comes to
-    be near 1 within 10 units of time; frames 0.5 apart. Two trajectories of one force draw together, for Burgers'
-    equation is no chaos: what keeps u busy is f. With wide cells the Engquist-Osher flux has a viscosity of its own,
-    |u| h / 2.
+    be near 1 within 10 units of time; frames 0.5 apart. Two trajectories of one force and one mean draw together, for
+    Burgers' equation is no chaos: what keeps u busy is f. With wide cells the Engquist-Osher flux has a viscosity of
+    its own, |u| h / 2.
 
     Args:
         viscosity: nu, length^2 / time, not negative.
