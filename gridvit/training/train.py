@@ -18,6 +18,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gridvit.cluster.preflight import place
 from gridvit.data.rounds import GIB
+from gridvit.errors import InputError
 from gridvit.nn import ViT
 from gridvit.nn.lora import merge
 from gridvit.nn.own import Own
@@ -69,7 +70,10 @@ def fit(plan: Plan, folder: Path, also: Sequence[Callback] = ()) -> ModelStep:
     _run(objective, data, plan, folder, also)
     if place() > 0:
         return plan.model
-    best = torch.load(folder / "checkpoints" / BEST, map_location="cpu", weights_only=True)
+    path = folder / "checkpoints" / BEST
+    if not path.exists():  # no write of it went well
+        raise InputError(f"a disk that takes {path}", "none", "make room; the same command goes on")
+    best = torch.load(path, map_location="cpu", weights_only=True)
     kept.load_state_dict(best["state_dict"])
     merge(kept.step)
     return kept.step.eval()
