@@ -187,7 +187,11 @@ def build(
 
 
 def save(path: Path, model: ModelStep, description: Description, head: Head | None = None) -> None:
-    """Write the model file, by a temporary name and a rename, so that a reader never sees half of it."""
+    """Write the model file, by a temporary name and a rename, so that a reader never sees half of it.
+
+    Raises:
+        InputError: the disk is full, or refuses it otherwise; what was there is as it was.
+    """
     temporary = path.with_suffix(".tmp")
     beside = {} if head is None else {HEAD + name: tensor for name, tensor in head.state_dict().items()}
     # Cloned, since the format refuses weights that a network of one's own may share between layers.
@@ -195,8 +199,13 @@ def save(path: Path, model: ModelStep, description: Description, head: Head | No
         name: tensor.detach().cpu().clone().contiguous()
         for name, tensor in {**model.state_dict(), **beside}.items()
     }
-    save_file(tensors, temporary, metadata={"gridvit": description.to_json()})
-    os.replace(temporary, path)
+    try:
+        save_file(tensors, temporary, metadata={"gridvit": description.to_json()})
+        os.replace(temporary, path)
+    except (OSError, SafetensorError) as error:
+        temporary.unlink(missing_ok=True)
+        wanted = "make room; the same command goes on from the checkpoints"
+        raise InputError(f"a disk that takes {path}", str(error), wanted) from None
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], Description]:

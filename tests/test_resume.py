@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pytest
 import torch
 import xarray as xr
 
+from gridvit import run
 from gridvit.cli import main
 from gridvit.config import DataConfig, ModelConfig, RunConfig, SimulateConfig, Split, TrainingConfig
 from gridvit.data.choices import open_chosen
@@ -172,6 +174,42 @@ def test_no_room_for_a_checkpoint_costs_the_work_since_the_one_before(
     assert last["global_step"] == 5
     fit(plan(CONFIG, fields), tmp_path / "cut")
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_run_that_ends_on_a_full_disk_is_finished_by_the_same_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulate(WAVES).to_netcdf(tmp_path / "waves.nc")
+    config = replace(CONFIG, root=str(tmp_path), data=replace(CONFIG.data, path=str(tmp_path / "waves.nc")))
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    full = partial(resource.setrlimit, resource.RLIMIT_FSIZE, (20_000, limit[1]))
+    run.train(replace(config, name="whole"))
+    for name, begin in (("early", 1), ("late", STEPS + 1)):
+        cut = tmp_path / name
+        with monkeypatch.context() as patch:
+            after_step(begin, full, patch)
+            patch.setattr(run.verbs, "fit", then(run.verbs.fit, full))
+            with pytest.raises(InputError) as caught:
+                run.train(replace(config, name=name))
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        lacking = cut / ("checkpoints/best.ckpt" if name == "early" else "model.safetensors")
+        assert str(caught.value).startswith(f"expected a disk that takes {lacking}, got ")
+        assert str(caught.value).partition(": make room; ")[2].startswith("the same command goes on")
+        assert not list(cut.rglob("*.tmp"))
+        run.train(replace(config, name=name))
+        files = [(tmp_path / each / "model.safetensors").read_bytes() for each in ("whole", name)]
+        assert files[0] == files[1]
+
+
+def then(act: Callable[..., Any], more: Callable[[], Any]) -> Callable[..., Any]:
+    """The one, then the other, and what the one gives."""
+
+    def both(*arguments: Any) -> Any:
+        found = act(*arguments)
+        more()
+        return found
+
+    return both
 
 
 def test_a_damaged_checkpoint_is_left_out(

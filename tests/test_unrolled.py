@@ -257,7 +257,7 @@ def test_a_rollout_longer_than_the_trajectories_is_refused(fields: Fields) -> No
         "expected training.objective.steps that fit into the 7 times of the train part, got 7, which take 8: "
         "take fewer steps, or longer trajectories"
     )
-    assert plan(replace(config, training=unrolled(6)), fields).model is not None
+    assert plan(replace(config, training=unrolled(6, batch_size=5)), fields).model is not None
 
 
 @pytest.mark.parametrize(

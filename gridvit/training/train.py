@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
 import lightning as L
 import torch
@@ -19,13 +18,14 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gridvit.cluster.preflight import place
 from gridvit.data.rounds import GIB
+from gridvit.errors import InputError
 from gridvit.nn import ViT
 from gridvit.nn.lora import merge
 from gridvit.nn.own import Own
 from gridvit.nn.step import ModelStep
 from gridvit.training.checkpoints import Checkpoints
 from gridvit.training.datamodule import Unchanged, WindowsModule
-from gridvit.training.devices import accelerator_of, shard, strategy_of
+from gridvit.training.devices import PRECISIONS, accelerator_of, shard, strategy_of
 from gridvit.training.environment import plugins
 from gridvit.training.interruption import CTRL_C_EXIT, Interrupted, Signals
 from gridvit.training.loggers import Logged
@@ -38,7 +38,6 @@ from gridvit.training.unwatched import Unwatched
 from gridvit.training.watch import Watch
 
 log = logging.getLogger("gridvit")
-PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 def fit(plan: Plan, folder: Path, also: Sequence[Callback] = ()) -> ModelStep:
@@ -71,7 +70,10 @@ def fit(plan: Plan, folder: Path, also: Sequence[Callback] = ()) -> ModelStep:
     _run(objective, data, plan, folder, also)
     if place() > 0:
         return plan.model
-    best = torch.load(folder / "checkpoints" / BEST, map_location="cpu", weights_only=True)
+    path = folder / "checkpoints" / BEST
+    if not path.exists():  # no write of it went well
+        raise InputError(f"a disk that takes {path}", "none", "make room; the same command goes on")
+    best = torch.load(path, map_location="cpu", weights_only=True)
     kept.load_state_dict(best["state_dict"])
     merge(kept.step)
     return kept.step.eval()

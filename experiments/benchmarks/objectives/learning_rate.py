@@ -20,9 +20,9 @@ SPLIT = Split(along="sample", train=(0, 16), validate=(16, 19), test=(19, 20))
 def main() -> None:
     """One row for each width, one column for each rate: the validation loss."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--widths", type=int, nargs="+", default=[128, 256, 512])
-    options.add_argument("--rates", type=float, nargs="+", default=[1.25e-4, 2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3])
-    options.add_argument("--epochs", type=int, default=12, help="of 16 steps")
+    options.add_argument("--widths", type=int, nargs="+", default=[128, 384, 768])
+    options.add_argument("--rates", type=float, nargs="+", default=[2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3])
+    options.add_argument("--epochs", type=int, default=6, help="of 16 steps")
     chosen = options.parse_args()
     warnings.filterwarnings("ignore")
     logging.getLogger("gridvit").setLevel(logging.WARNING)

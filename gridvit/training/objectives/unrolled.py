@@ -33,7 +33,7 @@ class Unrolled(Objective):
 
     With ``gradient`` "last" u_(k-1) is held fixed in the error of u_k. The loss is the same number, its gradient that
     of a one-step loss at states that the model made: with n = 2 one half of the one-step plus the stability loss of
-    Brandstetter, Worrall and Welling (2022), arXiv:2202.03376, section 3.1 (the pushforward trick).
+    Brandstetter, Worrall and Welling (2022), arXiv:2202.03376 (the pushforward trick).
 
     While it is trained n grows from 1 to ``steps`` by epochs (``rollout_steps``); ``loss`` has all of them.
     """
