@@ -29,6 +29,7 @@ OPTIONS = ["--data.path", "data.nc", "--data.split.train", "[0,37]", "--data.spl
            "--training.shift", "[x]", "--training.accelerator", "cpu", "--evaluation.leads", "1",
            "--training.ema", "0.8"]  # fmt: skip
 TWO = ["--training.devices", "2"]
+pytestmark = pytest.mark.xdist_group("devices")  # of runs that are made once
 COMPARED = ("epoch", "step", "train_loss", "validate_loss", "persistence_loss", "learning_rate")
 
 
@@ -62,6 +63,14 @@ def start(folder: Path, name: str, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=folder, env=environment, **pipes)  # type: ignore[call-overload]
 
 
+@pytest.fixture(scope="module")
+def two(folder: Path) -> tuple[int, str, str]:
+    """Status, output and log of a run of two processes, in runs/two."""
+    process = start(folder, "two", *TWO, "--training.epochs", "4")
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
 def curve(run: Path) -> np.ndarray:
     """Of what does not depend on the clock."""
     return np.array([[row[name] for name in COMPARED] for row in read_metrics(run / "metrics.csv")])
@@ -71,10 +80,9 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints/best.ckpt", weights_only=True)["state_dict"]
 
 
-def test_two_processes_train_as_one_and_write_once(folder: Path) -> None:
-    process = start(folder, "two", *TWO, "--training.epochs", "4")
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
+def test_two_processes_train_as_one_and_write_once(folder: Path, two: tuple[int, str, str]) -> None:
+    status, out, err = two
+    assert status == 0, err
     assert out == "runs/two\n"
     lines = err.splitlines()
     assert [line.partition("  ")[0] for line in lines[1:]] == [f"epoch {n}/4" for n in (1, 2, 3, 4)]
@@ -85,6 +93,7 @@ def test_two_processes_train_as_one_and_write_once(folder: Path) -> None:
     assert (folder / "runs/two/model.safetensors").is_file()
 
 
+@pytest.mark.usefixtures("two")
 def test_two_processes_that_are_told_to_stop_go_on_as_if_they_had_not(folder: Path) -> None:
     process = start(folder, "cut", *TWO, "--training.epochs", "4", "--training.checkpoint_minutes", "1e-9")
     last = folder / "runs/cut/checkpoints/last.ckpt"
