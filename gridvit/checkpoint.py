@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gridvit.channels import Channels
-from gridvit.config import DataConfig, ModelConfig
+from gridvit.config import MODEL_FILE, DataConfig, ModelConfig
 from gridvit.data.fields import Fields
 from gridvit.data.layout import Layout
 from gridvit.data.normalise import Statistics
@@ -36,7 +36,6 @@ from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 
 FORMAT = 3
-MODEL_FILE = "model.safetensors"
 HEAD = "head."  # names of a head's tensors, beside those of the model
 # Cells of a curvilinear grid: each takes up to 53 bytes of a header that safetensors ends at 100 MB.
 LARGEST_MESH = 1_800_000
@@ -206,6 +205,11 @@ def save(path: Path, model: ModelStep, description: Description, head: Head | No
         temporary.unlink(missing_ok=True)
         wanted = "make room; the same command goes on from the checkpoints"
         raise InputError(f"a disk that takes {path}", str(error), wanted) from None
+
+
+def model_file(run: Path) -> Path:
+    """The model file of a run's folder, or what is itself one."""
+    return run / MODEL_FILE if run.is_dir() else run
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], Description]:

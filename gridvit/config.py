@@ -15,6 +15,10 @@ from gridvit.errors import InputError
 from gridvit.model_config import ModelConfig, require
 from gridvit.training_config import TrainingConfig
 
+MODEL_FILE = "model.safetensors"
+"""In the folder of a run that is finished."""
+REQUEUE_FILE = "requeue"
+"""Empty, in that of a run that is to be started again: what starts processes does not always tell their exit status."""
 Bounds = tuple[int | float | str, int | float | str]
 
 

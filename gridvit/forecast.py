@@ -15,7 +15,7 @@ import xarray as xr
 from jaxtyping import Float, Shaped
 
 from gridvit import __version__, checkpoint
-from gridvit.checkpoint import MODEL_FILE, Description
+from gridvit.checkpoint import Description, model_file
 from gridvit.data.fields import stack
 from gridvit.data.layout import Layout
 from gridvit.data.matching import ends_among, same_samples
@@ -81,7 +81,7 @@ class Forecaster:
     def load(cls, path: str | os.PathLike[str], model: Network | None = None) -> Forecaster:
         """The model of a run folder or of a ``model.safetensors`` file; ``model`` is the network of one's own in it."""
         path = Path(path)
-        return cls(*checkpoint.load(path / MODEL_FILE if path.is_dir() else path, model))
+        return cls(*checkpoint.load(model_file(path), model))
 
     def on(self, grid: Grid | xr.Dataset) -> Forecaster:
         """The same model on another grid, or on that of a Dataset; see ``ViT.on`` for what it keeps, and refuses."""

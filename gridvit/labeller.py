@@ -12,7 +12,7 @@ import xarray as xr
 from jaxtyping import Float
 from torch import Tensor
 
-from gridvit.checkpoint import MODEL_FILE, Description, load_head
+from gridvit.checkpoint import Description, load_head, model_file
 from gridvit.forecast import Forecaster
 from gridvit.grid import Grid
 from gridvit.initial import CHUNK, Initial
@@ -38,7 +38,7 @@ class Labeller:
     def load(cls, path: str | os.PathLike[str]) -> Labeller:
         """The model of a run folder or of a ``model.safetensors`` file."""
         path = Path(path)
-        return cls(*load_head(path / MODEL_FILE if path.is_dir() else path))
+        return cls(*load_head(model_file(path)))
 
     @property
     def grid(self) -> Grid:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 import re
 from argparse import ArgumentError
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from jsonargparse import ArgumentParser
 
 from gridvit.config import Index
 from gridvit.errors import InputError
+from gridvit.files import put
 from gridvit.yamls import refuse_unreadable
 
 T = TypeVar("T")
@@ -70,9 +70,7 @@ def load_config(kind: type[T], path: Path) -> T:
 
 def save_config(config: Any, path: Path) -> None:
     """Every field as YAML, replayable."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
-    os.replace(temporary, path)
+    put(path, yaml.safe_dump(_plain(asdict(config)), sort_keys=False))
 
 
 def differences(first: Any, second: Any, prefix: str = "") -> list[str]:

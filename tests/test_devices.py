@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from gridvit.cli import main
+from gridvit.config import REQUEUE_FILE
 from gridvit.data.sharing import batch_edges, part_of, run_edges
 from gridvit.errors import InputError
 from gridvit.training.datamodule import EpochBatches
 from gridvit.training.devices import refuse_devices
-from gridvit.training.interruption import MARKER, REQUEUE_EXIT
+from gridvit.training.interruption import REQUEUE_EXIT
 from gridvit.training.metrics import read_metrics
 from gridvit.training_config import TrainingConfig
 
@@ -105,7 +106,7 @@ def test_two_processes_that_are_told_to_stop_go_on_as_if_they_had_not(folder: Pa
     assert process.returncode == REQUEUE_EXIT, err
     assert "by a signal; the same command goes on from there" in err
     assert "Traceback" not in err
-    assert (folder / "runs/cut" / MARKER).exists()
+    assert (folder / "runs/cut" / REQUEUE_FILE).exists()
     assert torch.load(last, weights_only=True)["global_step"] < 16
     process = start(folder, "cut", *TWO, "--training.epochs", "4")
     _, err = process.communicate(timeout=300)

@@ -20,7 +20,15 @@ import xarray as xr
 
 from gridvit import run
 from gridvit.cli import main
-from gridvit.config import DataConfig, ModelConfig, RunConfig, SimulateConfig, Split, TrainingConfig
+from gridvit.config import (
+    REQUEUE_FILE,
+    DataConfig,
+    ModelConfig,
+    RunConfig,
+    SimulateConfig,
+    Split,
+    TrainingConfig,
+)
 from gridvit.data.choices import open_chosen
 from gridvit.data.fields import Fields, load, stored
 from gridvit.data.samples import Batch
@@ -28,7 +36,7 @@ from gridvit.data.simulate import simulate
 from gridvit.data.stream import Stream, StreamLoader
 from gridvit.errors import InputError
 from gridvit.parsing import save_config
-from gridvit.training.interruption import MARKER, REQUEUE_EXIT, Interrupted
+from gridvit.training.interruption import REQUEUE_EXIT, Interrupted
 from gridvit.training.metrics import read_metrics
 from gridvit.training.objectives import NextStep
 from gridvit.training.plan import plan
@@ -124,10 +132,10 @@ def test_a_signal_at_any_step_changes_nothing(
             with pytest.raises(Interrupted) as caught:
                 fit(plan(CONFIG, fields), cut)
         assert caught.value.code == REQUEUE_EXIT
-        assert (cut / MARKER).exists()
+        assert (cut / REQUEUE_FILE).exists()
         assert torch.load(cut / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == step
         fit(plan(CONFIG, fields), cut)
-        assert not (cut / MARKER).exists()
+        assert not (cut / REQUEUE_FILE).exists()
         assert_same_run(tmp_path / "whole", cut)
 
 
@@ -140,7 +148,7 @@ def test_ctrl_c_saves_and_goes_on(
         with pytest.raises(KeyboardInterrupt):
             fit(plan(CONFIG, fields), tmp_path)
     assert "stopped after step 3 by a signal; the same command goes on from there" in caplog.text
-    assert not (tmp_path / MARKER).exists()  # nobody starts again what a person has stopped
+    assert not (tmp_path / REQUEUE_FILE).exists()  # nobody starts again what a person has stopped
     assert torch.load(tmp_path / "checkpoints/last.ckpt", weights_only=True)["global_step"] == 3
     assert signal.getsignal(signal.SIGINT) is before
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL

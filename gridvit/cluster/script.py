@@ -9,9 +9,7 @@ from os.path import abspath
 
 from gridvit.cluster.job import Job
 from gridvit.cluster.template import Template
-
-MODEL = "model.safetensors"  # that a finished run holds
-REQUEUE = "requeue"  # that one holds which is to be started again
+from gridvit.config import MODEL_FILE, REQUEUE_FILE
 
 CORES = """\
 if [ -n "${SLURM_CPUS_PER_TASK:-}" ]; then export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK; fi"""
@@ -38,8 +36,8 @@ if %s && [ "${SLURM_RESTART_COUNT:-0}" -lt 100 ]; then
 fi"""
 FILES = f"""\
 exec >>"$run.log" 2>&1
-finished=$run/{MODEL}
-requeue=$run/{REQUEUE}
+finished=$run/{MODEL_FILE}
+requeue=$run/{REQUEUE_FILE}
 failed=$run.failed"""
 FAILED = '[ -e "$requeue" ] || echo "$status" >"$failed"'
 EXIT = "[ $status != 0 ] || status=1\nexit $status"
@@ -66,7 +64,7 @@ class Place:
 
 def training_script(job: Job, template: Template, place: Place, run: str, command: Sequence[str]) -> str:
     """A job that trains the run in the folder ``run``."""
-    files = f"finished={quoted(f'{run}/{MODEL}')}\nrequeue={quoted(f'{run}/{REQUEUE}')}"
+    files = f"finished={quoted(f'{run}/{MODEL_FILE}')}\nrequeue={quoted(f'{run}/{REQUEUE_FILE}')}"
     call = _call(template, _text(command))
     return _joined(
         _header(job, template, place, job.warning), files, START, CORES, call, END % ASKED_EARLY, EXIT
@@ -75,7 +73,7 @@ def training_script(job: Job, template: Template, place: Place, run: str, comman
 
 def plain_script(job: Job, template: Template, place: Place, stem: str, command: Sequence[str]) -> str:
     """A job of any command; ``stem`` begins the names of the files that tell how it ended."""
-    finished, requeue = f"{stem}.finished", f"{stem}.{REQUEUE}"
+    finished, requeue = f"{stem}.finished", f"{stem}.{REQUEUE_FILE}"
     files = (
         f"finished={quoted(finished)}\nrequeue={quoted(requeue)}\n"
         f"export GRIDVIT_REQUEUE={quoted(abspath(requeue))}  # a command that makes this file is started again"

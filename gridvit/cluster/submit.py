@@ -13,10 +13,10 @@ from pathlib import Path
 
 from gridvit.cluster import local, script, slurm
 from gridvit.cluster.job import Job
-from gridvit.cluster.table import put
 from gridvit.cluster.template import Template
-from gridvit.config import RunConfig
+from gridvit.config import MODEL_FILE, REQUEUE_FILE, RunConfig
 from gridvit.errors import InputError
+from gridvit.files import put
 from gridvit.parsing import differences, load_config, save_config
 
 MARKER = "GRIDVIT_REQUEUE"  # tells a command the file that asks for another start
@@ -124,14 +124,14 @@ def training(config: RunConfig, job: Job, network: str = "") -> Prepared:
         InputError: the run is finished; the template is refused.
     """
     job, run = placed(config, job), Path(config.root) / config.name
-    path, finished = beside(run, ".sbatch"), run / script.MODEL
+    path, finished = beside(run, ".sbatch"), run / MODEL_FILE
     if finished.exists():
         raise InputError("an unfinished run", f"{run}, which is finished", "take another --name")
     command = training_command(job, _kept(path), network)
     text = script.training_script(
         job, Template.read(job.template), _place(config.name, run), str(run), command
     )
-    return Prepared(job, path, text, command, finished, run / script.REQUEUE, config)
+    return Prepared(job, path, text, command, finished, run / REQUEUE_FILE, config)
 
 
 def plain(command: Sequence[str], job: Job, name: str = "", root: str = "runs") -> Prepared:
@@ -147,7 +147,7 @@ def plain(command: Sequence[str], job: Job, name: str = "", root: str = "runs") 
     job = replace(job, nodes=job.nodes or 1, tasks=job.tasks or 1)
     name = name or _stem(command)
     stem = Path(root) / name
-    finished, requeue = beside(stem, ".finished"), beside(stem, f".{script.REQUEUE}")
+    finished, requeue = beside(stem, ".finished"), beside(stem, f".{REQUEUE_FILE}")
     text = script.plain_script(job, Template.read(job.template), _place(name, stem), str(stem), command)
     return Prepared(job, beside(stem, ".sbatch"), text, command, finished, requeue)
 

@@ -14,7 +14,7 @@ from gridvit.cluster.lines import Line, read_lines
 from gridvit.cluster.submit import keep, placed, put_script, refuse_nodes, training_command
 from gridvit.cluster.table import FINISHED, Row, failure, rows_of, save, state
 from gridvit.cluster.template import Template
-from gridvit.config import RunConfig
+from gridvit.config import REQUEUE_FILE, RunConfig
 from gridvit.errors import InputError
 from gridvit.parsing import parse
 
@@ -139,7 +139,7 @@ class Sweep:
     def _note(self, line: Line, status: int, stopped: bool) -> None:
         """Keep that a run has failed: neither finished nor interrupted."""
         run = self.folder / line.name
-        if status and not stopped and state(run) != FINISHED and not (run / script.REQUEUE).exists():
+        if status and not stopped and state(run) != FINISHED and not (run / REQUEUE_FILE).exists():
             failure(run).write_text(f"{status}\n")
         log.info("line %d: %s %s", line.number, line.name, state(run))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -12,7 +11,8 @@ from math import isfinite, nan
 from pathlib import Path
 
 from gridvit.cluster.lines import Line
-from gridvit.cluster.script import MODEL
+from gridvit.config import MODEL_FILE
+from gridvit.files import put
 from gridvit.printing import table
 
 LOSSES = ("train_loss", "validate_loss")
@@ -35,7 +35,7 @@ class Row:
 
 def state(run: Path) -> str:
     """How the last job of a run ended, by what it left; a run that goes on at this moment is "interrupted" too."""
-    if (run / MODEL).is_file():
+    if (run / MODEL_FILE).is_file():
         return FINISHED
     if failure(run).is_file():
         return FAILED
@@ -94,10 +94,3 @@ def save(rows: Sequence[Row], folder: Path) -> None:
     writer.writerows(asdict(row) for row in rows)
     put(folder / "table.csv", made.getvalue())
     put(folder / "table.txt", f"{text(rows)}\n")
-
-
-def put(path: Path, content: str) -> None:
-    """Write a text by a temporary name and a rename."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(content)
-    os.replace(temporary, path)

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import xarray as xr
 
-from gridvit.checkpoint import MODEL_FILE
-from gridvit.config import RunConfig
+from gridvit.config import MODEL_FILE, REQUEUE_FILE, RunConfig
 from gridvit.data.blocks import blocks
 from gridvit.data.fields import Fields
 from gridvit.data.loading import open_fields
@@ -18,11 +17,10 @@ from gridvit.errors import InputError
 from gridvit.forecast import Forecaster
 from gridvit.parsing import differences, load_config, save_config
 from gridvit.run.record import RECORD
-from gridvit.training.interruption import MARKER
 
 STATISTICS = "statistics.npz"
 KNOWN = {"config.yaml", "checkpoints", STATISTICS, "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc",
-         "analysis.nc", "report.html", "figures", RECORD, MARKER, "tensorboard", "wandb"}  # fmt: skip
+         "analysis.nc", "report.html", "figures", RECORD, REQUEUE_FILE, "tensorboard", "wandb"}  # fmt: skip
 FREE = (
     "name",
     "root",

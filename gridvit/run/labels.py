@@ -11,7 +11,7 @@ import xarray as xr
 from jaxtyping import Float
 
 from gridvit.analysis.labels import Found, class_scores, confusion, matched
-from gridvit.checkpoint import MODEL_FILE, Description, load_head
+from gridvit.checkpoint import Description, load_head, model_file
 from gridvit.data.fields import Fields
 from gridvit.data.loading import in_memory, within
 from gridvit.data.rounds import GIB
@@ -35,7 +35,7 @@ def score_labels(folder: RunFolder, data: xr.Dataset | None = None) -> xr.Datase
     class of the training part; ``confusion`` is the area of each pair of classes. Of things F1, precision, recall and
     mean distance, see ``gridvit.analysis.labels.matched``; ``confusion`` is left out.
     """
-    labels, about = load_head(folder / MODEL_FILE)
+    labels, about = load_head(model_file(folder.path))
     config = folder.config
     fields = folder.fields(Forecaster(labels.step, about), data)
     parts = partition(config.data.split, fields, about.channels.history - 1 + about.channels.leads[-1])

@@ -23,6 +23,7 @@ import gridvit
 from gridvit.config import DataConfig, RunConfig
 from gridvit.data.measure import Measured, state_of
 from gridvit.errors import InputError
+from gridvit.files import put
 from gridvit.training.interruption import Interrupted
 from gridvit.training.watch import DO, Diverged
 
@@ -95,9 +96,7 @@ def _append(path: Path, found: dict[str, Any]) -> None:
     if rank_zero_only.rank != 0:
         return
     before = [one for one in sessions(path.parent) if one["started"] != found["started"]]
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps({"sessions": [*before, found]}, indent=2) + "\n")
-    os.replace(temporary, path)
+    put(path, json.dumps({"sessions": [*before, found]}, indent=2) + "\n")
 
 
 def _outcome(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gridvit.checkpoint import MODEL_FILE, load, load_head, read
+from gridvit.checkpoint import load, load_head, model_file, read
 from gridvit.config import RunConfig
 from gridvit.data.fields import Fields
 from gridvit.data.roles import channels
@@ -64,7 +64,7 @@ def teacher_of(config: RunConfig, fields: Fields, given: Any = None) -> Any:
 
 def _run(path: Path) -> ModelStep:
     """The model of a run."""
-    file = path / MODEL_FILE if path.is_dir() else path
+    file = model_file(path)
     if read(file)[1].config.kind == "own":
         raise InputError(
             "a teacher whose file says what it is",
@@ -89,7 +89,7 @@ def _solver(config: RunConfig, fields: Fields) -> Step:
 
 def _labels(path: Path, config: RunConfig, fields: Fields) -> Labels:
     """A run that labels the same."""
-    labels, theirs = load_head(path / MODEL_FILE if path.is_dir() else path)
+    labels, theirs = load_head(model_file(path))
     refuse_other_grid(theirs.grid, fields.grid)
     objective, ours = config.training.objective, channels(fields.variables, fields.statics, config.data)
     wanted = (objective.kind, objective.classes, ours.state)

@@ -15,9 +15,8 @@ import xarray as xr
 
 from gridvit import checkpoint
 from gridvit.axes import find_axes
-from gridvit.checkpoint import MODEL_FILE
 from gridvit.cluster import refuse_wrong_world
-from gridvit.config import DataConfig, RunConfig, SimulateConfig, TrainingConfig
+from gridvit.config import MODEL_FILE, DataConfig, RunConfig, SimulateConfig, TrainingConfig
 from gridvit.data.choices import open_chosen
 from gridvit.data.matching import ends_among
 from gridvit.data.measure import Measured

@@ -15,7 +15,7 @@ from gridvit.data.fields import Fields
 from gridvit.data.samples import Batch
 from gridvit.data.stored import Stored
 from gridvit.nn.step import ModelStep
-from gridvit.rollout import Context, rollout
+from gridvit.rollout import rollout
 from gridvit.training.objectives import Objective
 
 FAR = 100.0  # standard deviations from the mean at which data are named rather than the model
@@ -94,12 +94,9 @@ class Blame:
         """How far each predicted variable is from its mean at the first step that is not finite, or the last."""
         step, steps = self.objective.step, len(self.objective.offsets) - self.objective.step.channels.history
         steps = steps if len(step.channels.leads) == 1 else 1
-        frames, targets = window.frames, len(step.channels.targets)
-        known = step.known_of(frames[:, step.channels.history - 1 :])
+        targets, context = len(step.channels.targets), self.objective.context(window)
         with torch.no_grad():
-            states = rollout(
-                step, step.state_of(frames), steps, Context(window.time, known, window.condition)
-            )
+            states = rollout(step, step.state_of(window.frames), steps, context)
         found = _far(states[0, 1:, :targets], step.mean[:targets], step.std[:targets], step.domain[:targets])
         broken = ~torch.isfinite(found).all(1)
         return found[int(broken.int().argmax()) if bool(broken.any()) else -1]

@@ -15,10 +15,10 @@ import torch.distributed as dist
 from lightning.pytorch.callbacks import Checkpoint
 
 from gridvit.cluster.preflight import helping
+from gridvit.config import REQUEUE_FILE
 from gridvit.training.interruption import (
     CTRL_C_EXIT,
     LEAVE,
-    MARKER,
     NOTHING,
     REQUEUE_EXIT,
     SAVE,
@@ -87,7 +87,7 @@ class Checkpoints(Checkpoint):
         """From here on a checkpoint holds all that has happened."""
         assert isinstance(module, Objective)
         if trainer.is_global_zero:
-            (self.folder / MARKER).unlink(missing_ok=True)
+            (self.folder / REQUEUE_FILE).unlink(missing_ok=True)
         self.signals.listen()
         self._quick = dist.new_group(backend="gloo") if world() > 1 else None
         if len(self._random) == world():
@@ -149,7 +149,7 @@ class Checkpoints(Checkpoint):
         if wish <= SAVE:
             return
         if wish != LEAVE and trainer.is_global_zero:
-            for marker in (self.folder / MARKER, os.environ.get("GRIDVIT_REQUEUE")):
+            for marker in (self.folder / REQUEUE_FILE, os.environ.get("GRIDVIT_REQUEUE")):
                 if marker:
                     Path(marker).touch()
         log.info(

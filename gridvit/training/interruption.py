@@ -12,11 +12,9 @@ from typing import Any
 REQUEUE_EXIT = 85
 """Exit status of a run that was told to stop by SIGUSR1 or SIGTERM, and goes on when it is started again."""
 CTRL_C_EXIT = 130
-MARKER = "requeue"
-"""Empty file in the run's folder that says the same: what starts processes does not always tell their exit status."""
 
-WISHES = {signal.SIGUSR1: 2, signal.SIGTERM: 2, signal.SIGINT: 3}
 NOTHING, SAVE, REQUEUE, LEAVE = range(4)
+WISHES = {signal.SIGUSR1: REQUEUE, signal.SIGTERM: REQUEUE, signal.SIGINT: LEAVE}
 
 
 class Signals:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,6 +14,7 @@ import lightning as L
 
 from gridvit.config import RunConfig
 from gridvit.errors import InputError
+from gridvit.files import put
 from gridvit.training.metrics import MetricsFile
 
 PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
@@ -68,9 +68,7 @@ class WandB:
         known = folder / "wandb" / "id"
         known.parent.mkdir(exist_ok=True)
         if not known.is_file():
-            temporary = known.with_suffix(".tmp")
-            temporary.write_text(uuid.uuid4().hex)
-            os.replace(temporary, known)
+            put(known, uuid.uuid4().hex)
         try:
             self.run = wandb.init(
                 project=chosen.project, name=chosen.name or config.name, id=known.read_text(), resume="allow",

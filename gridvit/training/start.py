@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from gridvit.checkpoint import HEAD, MODEL_FILE, Description, read, rebuilt
+from gridvit.checkpoint import HEAD, Description, model_file, read, rebuilt
 from gridvit.errors import InputError
 from gridvit.nn import ViT
 from gridvit.nn.block import Block
@@ -47,7 +47,7 @@ def begin(model: ModelStep, description: Description, start: StartConfig, head: 
     path = Path(start.run)
     if not path.exists():
         raise InputError("a trained run", f"no {path}", "name the folder of a finished run")
-    path = path / MODEL_FILE if path.is_dir() else path
+    path = model_file(path)
     tensors, theirs = read(path)
     refuse_other(path, theirs, description)
     if isinstance(model.network, Own):

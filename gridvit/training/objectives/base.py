@@ -83,6 +83,11 @@ class Objective(L.LightningModule):
         """What is minimised at this point of the training: ``loss``, unless there is a curriculum."""
         return self.loss(batch, shifts)
 
+    def context(self, batch: Batch) -> Context:
+        """Of the states at t."""
+        known = self.step.known_of(batch.frames[:, self.step.channels.history - 1 :])
+        return Context(batch.time, known, batch.condition)
+
     def outputs(
         self, inputs: Float[Tensor, "batch input *space"], context: Context, leads: slice = slice(None)
     ) -> Tensor:

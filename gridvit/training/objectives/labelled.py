@@ -88,9 +88,8 @@ class Labelled(Objective):
 
     def loss(self, batch: Batch, shifts: list[int]) -> Float[Tensor, ""]:
         """The error of a batch."""
-        step, history = self.step, self.step.channels.history
+        step, context = self.step, self.context(batch)
         state = step.state_of(batch.frames)
-        context = Context(batch.time, step.known_of(batch.frames[:, history - 1 :]), batch.condition)
         labels = self.rolled(label_of(step, batch.frames, self.config.objective.ahead), shifts)
         inputs = self.rolled(step.inputs(state, context), shifts)
         found = self.headed[0](inputs, step.told(inputs, context))

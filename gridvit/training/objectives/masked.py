@@ -18,7 +18,6 @@ from gridvit.data.sharing import part_of
 from gridvit.errors import InputError
 from gridvit.nn import ViT
 from gridvit.nn.step import ModelStep
-from gridvit.rollout import Context
 from gridvit.training.losses import present_error
 from gridvit.training.objectives.base import Objective, refuse_terms
 from gridvit.training.processes import rank, summed, world
@@ -64,9 +63,8 @@ class Masked(Objective):
 
     def loss(self, batch: Batch, shifts: list[int]) -> Float[Tensor, ""]:
         """Error of the normalised state where it is hidden."""
-        step, network, history = self.step, self.step.attending, self.step.channels.history
+        step, network, context = self.step, self.step.attending, self.context(batch)
         moving, state = len(step.channels.prognostic), step.state_of(batch.frames)
-        context = Context(batch.time, step.known_of(batch.frames[:, history - 1 :]), batch.condition)
         hidden = self.hidden(len(state)).to(state.device)
         cells = network.patches.assemble(hidden[..., None].expand(-1, -1, network.patches.cells).to(state), 1)
         target = torch.where(step.there(state), state, torch.nan)[:, :moving]

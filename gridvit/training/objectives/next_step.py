@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gridvit.data.samples import Batch
-from gridvit.rollout import Context
 from gridvit.training.objectives.base import Objective
 from gridvit.training.objectives.units import units
 
@@ -43,8 +42,3 @@ class NextStep(Objective):
         found, base = self.outputs(inputs, context), step.base(state)[:, None]
         targets = (self.rolled((answer - base) / step.scale, shifts) for answer in answers)
         return [self.error(found, target, unit) for target in targets]
-
-    def context(self, batch: Batch) -> Context:
-        """Of the states at t."""
-        known = self.step.known_of(batch.frames[:, self.step.channels.history - 1 :])
-        return Context(batch.time, known, batch.condition)

@@ -16,7 +16,6 @@ from gridvit.data.fields import Fields
 from gridvit.data.samples import Batch
 from gridvit.errors import InputError
 from gridvit.nn.companion import following
-from gridvit.rollout import Context
 from gridvit.training.objectives.base import Objective
 from gridvit.training.objectives.units import units
 
@@ -96,7 +95,7 @@ class Unrolled(Objective):
         """(f, what f ought to be) of each step."""
         step, first = self.step, self.step.channels.history
         back = [-cells for cells in shifts]
-        context = Context(batch.time, step.known_of(batch.frames[:, first - 1 :]), batch.condition)
+        context = self.context(batch)
         for k in range(steps):
             inputs = self.rolled(step.inputs(state, context), shifts)
             f = self.rolled(self.outputs(inputs, context), back)
