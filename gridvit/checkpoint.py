@@ -235,6 +235,11 @@ def read(path: Path) -> tuple[dict[str, Tensor], Description]:
     return tensors, Description.from_json(header, path)
 
 
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, without that beginning."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
 def rebuilt(
     tensors: Mapping[str, Tensor], description: Description, network: Network | None = None
 ) -> ModelStep:
@@ -292,7 +297,5 @@ def load_head(path: Path) -> tuple[Labels, Description]:
         )
     model = rebuilt(tensors, description)
     head = make_head(kind, description.task.classes, model.attending)
-    head.load_state_dict(
-        {name.removeprefix(HEAD): value for name, value in tensors.items() if name.startswith(HEAD)}
-    )
+    head.load_state_dict(part(tensors, HEAD))
     return Labels(model, head).eval(), description

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from gridvit.checkpoint import HEAD, Description, model_file, read, rebuilt
+from gridvit.checkpoint import HEAD, Description, model_file, part, read, rebuilt
 from gridvit.errors import InputError
 from gridvit.nn import ViT
 from gridvit.nn.block import Block
@@ -101,7 +101,7 @@ def _own(network: Own, tensors: Mapping[str, Tensor], path: Path, start: StartCo
             start.train,
             "freeze its weights in your module",
         )
-    found = {name.removeprefix(NETWORK): value for name, value in tensors.items() if name.startswith(NETWORK)}
+    found = part(tensors, NETWORK)
     differ = _differing(network.state_dict(), found)
     if differ:
         raise InputError(f"the network of {path}", f"one that differs in {_some(differ)}", "give that one")
@@ -122,9 +122,7 @@ def _some(names: list[str]) -> str:
 def _network(tensors: Mapping[str, Tensor], theirs: Description, model: ModelStep) -> Mapping[str, Tensor]:
     """The state of their network, on our grid."""
     if theirs.grid == model.grid:
-        return {
-            name.removeprefix(NETWORK): value for name, value in tensors.items() if name.startswith(NETWORK)
-        }
+        return part(tensors, NETWORK)
     return rebuilt(tensors, theirs).attending.on(model.grid).state_dict()
 
 
@@ -178,7 +176,7 @@ def _copy_head(
     """Take over a head that labels the same; gives its name where it starts anew."""
     if (theirs.task, theirs.channels.diagnostic) != (ours.task, ours.channels.diagnostic):
         return ["head"]
-    head.load_state_dict({n.removeprefix(HEAD): v for n, v in tensors.items() if n.startswith(HEAD)})
+    head.load_state_dict(part(tensors, HEAD))
     return []
 
 
@@ -198,8 +196,8 @@ def _choose(network: ViT, start: StartConfig, always: tuple[str, ...], decodes: 
                 str(start.blocks),
                 "take fewer, or train all",
             )
-        for part in (*blocks[-start.blocks :], *((network.norm,) if decodes else ())):
-            part.requires_grad_(True)
+        for each in (*blocks[-start.blocks :], *((network.norm,) if decodes else ())):
+            each.requires_grad_(True)
     if start.train == "lora":
         adapt(blocks, start.rank, start.alpha)
     for name, parameter in network.named_parameters():
