@@ -43,7 +43,10 @@ class TensorBoard:
     def __init__(self, folder: Path, config: RunConfig, step: int) -> None:
         home = "torch.utils.tensorboard" if find_spec("tensorboard") else "tensorboardX"
         purged = step + 1 if step else None
-        self.writer = import_module(home).SummaryWriter(str(folder / "tensorboard"), purge_step=purged)
+        own = f".{step:012d}"  # a file that goes on within the same second would else have the name of the first
+        self.writer = import_module(home).SummaryWriter(
+            str(folder / "tensorboard"), purge_step=purged, filename_suffix=own
+        )
 
     def write(self, row: dict[str, Any]) -> None:
         """Each column against the step."""
