@@ -185,6 +185,18 @@ BURGERS = _plane(
     accuracy=6,
 )
 FORCED = {"viscosity": 0.01, "drag": 0.1, "forcing": 1.0, "wavenumber": 4}
+CHANNEL = _plane(
+    "shallow-water",
+    parameters={"coriolis": 0.5, "viscosity": 0.05},
+    lengths=(20.0, 20.0),
+    boundary=("wall", "periodic"),
+    dt=0.3,
+    substeps=3,
+    spinup=4,
+    cutoff=5.0,
+    scheme="rk4",
+    accuracy=4,
+)
 EQUATIONS: dict[str, Case] = {
     "advection-diffusion": Case(
         Solved(
@@ -217,6 +229,40 @@ EQUATIONS: dict[str, Case] = {
         {"damping": 1.2},
         (96, 96),
         chaotic=True,
+    ),
+    "gray-scott": Case(
+        Solved(
+            _plane(
+                "gray-scott",
+                parameters={"feed": 0.02, "kill": 0.051},
+                lengths=(64.0, 64.0),
+                dt=30.0,
+                substeps=8,
+                spinup=15,
+            )
+        ),
+        {"feed": 0.022},
+        (96, 96),
+    ),
+    "shallow-water": Case(Solved(CHANNEL), {"coriolis": 0.75}, (96, 96)),
+    "kuramoto-sivashinsky-1d": Case(
+        Solved(
+            SimulateConfig(
+                equation="kuramoto-sivashinsky",
+                parameters={"form": "slope"},
+                shape=(128,),
+                lengths=(64.0,),
+                dt=0.5,
+                substeps=5,
+                spinup=120,
+                cutoff=6.0,
+                accuracy="spectral",
+            )
+        ),
+        {"damping": 1.2},
+        (192,),
+        chaotic=True,
+        splits={**LINE, "unseen": Split(30, 200, "parameters")},
     ),
     "advection-4": _carried(4.0),
     "advection-4.37": _carried(4.37),
