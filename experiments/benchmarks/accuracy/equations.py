@@ -6,6 +6,7 @@ import argparse
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -78,13 +79,18 @@ class Solved:
     def frames(self, config: SimulateConfig) -> xr.Dataset:
         """See ``Source``."""
         if not self.cells or config.shape == self.cells:
-            return simulate(config)
+            return simulate(replace(config, substeps=self._substeps(config.shape)))
         fine = simulate(replace(config, shape=self.cells))
         values = torch.from_numpy(np.stack([fine[name].values for name in fine.data_vars], 2)).double()
         found = resampled(values.flatten(0, 1), _waves(replace(config, shape=self.cells)), _waves(config))
         # The attributes are the solver's: the step from frame to frame is not one of these cells.
         shaped = found.unflatten(0, values.shape[:2]).float().numpy()
         return dataset(prepared(config), shaped).assign_attrs(fine.attrs)
+
+    def _substeps(self, shape: tuple[int, ...]) -> int:
+        """Shorter as cells become narrower than those that the steps were chosen for."""
+        usual = self.cells or self.config.shape
+        return ceil(self.config.substeps * max(1.0, *(n / m for n, m in zip(shape, usual, strict=True))))
 
 
 def _waves(config: SimulateConfig) -> Waves:
