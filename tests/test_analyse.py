@@ -23,7 +23,7 @@ from gridvit.nn.bias import make_bias
 from gridvit.rollout import Context
 from gridvit.run.analyse import attention, energetic, first_variable, inside, schemes, token_stencils
 from gridvit.run.cases import Cases
-from gridvit.run.evaluate import solvers
+from gridvit.run.solvers import solvers
 from gridvit.stencil import Stencil
 
 

@@ -25,7 +25,7 @@ from gridvit.nn import ViT
 from gridvit.nn.looking import attention_statistics
 from gridvit.rollout import Context, rollout
 from gridvit.run.cases import Cases
-from gridvit.run.evaluate import solved
+from gridvit.run.solvers import solved
 from gridvit.training.plan import plan
 from gridvit.training.train import fit
 

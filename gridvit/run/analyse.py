@@ -29,8 +29,8 @@ from gridvit.nn.own import Network, Own
 from gridvit.nn.step import ModelStep
 from gridvit.physics import SCHEMES, LinearEquation, LinearScheme, linear_scheme, stable_step
 from gridvit.rollout import Context, Step
-from gridvit.run.evaluate import maker_name, solvers
 from gridvit.run.folder import RunFolder
+from gridvit.run.solvers import maker_name, solvers
 from gridvit.stencil import Stencil
 
 log = logging.getLogger("gridvit")
