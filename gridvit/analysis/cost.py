@@ -22,6 +22,8 @@ HALVINGS = 3
 """How often the cells of each axis are halved."""
 FEWEST = 4
 """Cells that an axis keeps."""
+CENTRAL = "central"
+"""The flux that has an order."""
 ORDERS: tuple[Accuracy, ...] = (2, 4, 6, SPECTRAL)
 BOLD = 8
 """How many times longer than what is known to be stable the first steps are that are tried."""
@@ -116,9 +118,9 @@ def thinned(grid: Grid, shape: Sequence[int]) -> Grid:
 def rungs(equation: Any, grid: Grid) -> Iterator[Rung]:
     """Every way that is tried, one substep each, from coarse to fine.
 
-    Methods: the exact propagator of linear equations; RK4, SSPRK3 beside it where there is a flux or no linear part,
-    and "etdrk4" where there is one. Differences of order 2, 4 and 6 and spectral ones where the equation has its
-    derivatives from them. Both fluxes of Burgers, and states by means as well as by waves where fronts are captured.
+    The exact propagator of linear equations; RK4 with differences of order 2, 4 and 6 and spectral ones; "etdrk4",
+    whose transforms are there anyway, with the best of them; SSPRK3 where fronts are captured, by a flux or without a
+    linear part, of states that come by means as well as by waves.
     """
     shapes = [tuple(max(FEWEST, n // 2**k) for n in grid.shape) for k in range(HALVINGS, -1, -1)]
     for shape in dict.fromkeys(shapes):
@@ -129,19 +131,20 @@ def rungs(equation: Any, grid: Grid) -> Iterator[Rung]:
 
 
 def _ways(equation: Any) -> list[Rung]:
-    any_shape = Rung((), "rk4")
+    plain = [Rung((), "rk4", order) for order in ORDERS]
     if isinstance(equation, LinearEquation):
-        return [replace(any_shape, method="exact"), *(replace(any_shape, accuracy=order) for order in ORDERS)]
+        return [Rung((), "exact"), *plain]
     if isinstance(equation, Spherical):
-        return [any_shape, replace(any_shape, method="ssprk3")]
+        return [Rung((), "rk4"), Rung((), "ssprk3")]
     if not isinstance(equation, Semilinear):
-        return [Rung((), method, by=by) for method, by in product(("rk4", "ssprk3"), ("waves", "means"))]
+        return [Rung((), "ssprk3", by="waves"), Rung((), "ssprk3", by="means")]
     if "flux" not in {field.name for field in fields(equation)}:
-        return [Rung((), method, order) for method, order in product(("rk4", "etdrk4"), ORDERS)]
-    smooth = [Rung((), method, order, "central") for method, order in product(("rk4", "etdrk4"), ORDERS[:-1])]
-    fronts = [Rung((), method, 2, flux, by) for flux in FLUXES if flux != "central"
-              for method, by in product(("rk4", "ssprk3"), ("waves", "means"))]  # fmt: skip
-    return [*smooth, *fronts]
+        return [*plain, Rung((), "etdrk4", SPECTRAL)]
+    smooth = [*plain[:-1], Rung((), "etdrk4", ORDERS[-2])]
+    fronts = [
+        Rung((), "ssprk3", 2, flux, by) for flux, by in product(FLUXES, ("waves", "means")) if flux != CENTRAL
+    ]
+    return [*(replace(rung, flux=CENTRAL) for rung in smooth), *fronts]
 
 
 def climbed(
@@ -155,7 +158,7 @@ def climbed(
         measure: what a rung costs; None where its forecasts are not finite.
     """
     count, before = max(1, enough // BOLD), float("inf")
-    while count <= 2 * enough:
+    while count <= (enough if first.method == "exact" else 2 * enough):
         rung = replace(first, substeps=count)
         spent = measure(rung)
         if spent is not None and isfinite(spent.error[-1]):

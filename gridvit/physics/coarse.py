@@ -79,11 +79,18 @@ class Coarse:
     ) -> Float[Tensor, "batch variable *space"]:
         """u(t + dt)."""
         check_space(state, self.grid)
-        down, up = self._transfers
         if isinstance(self.solver, Solver) and self.solver.forces and context and context.known is not None:
-            known = down(context.known[:, :2].flatten(0, 1)).unflatten(0, (-1, 2))
+            known = self.down(context.known[:, :2].flatten(0, 1)).unflatten(0, (-1, 2))
             context = replace(context, known=known)
-        return up(self.solver(down(state), context))
+        return self.up(self.solver(self.down(state), context))
+
+    def down(self, state: Float[Tensor, "batch variable *space"]) -> Float[Tensor, "batch variable *coarse"]:
+        """R u."""
+        return self._transfers[0](state)
+
+    def up(self, state: Float[Tensor, "batch variable *coarse"]) -> Float[Tensor, "batch variable *space"]:
+        """P u."""
+        return self._transfers[1](state)
 
     @cached_property
     def _transfers(self) -> Transfers:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 import xarray as xr
 from jaxtyping import Float, Int
 
@@ -16,6 +17,8 @@ from gridvit.analysis.operations import Operations
 from gridvit.analysis.skill import area_weights, square_errors
 from gridvit.data.simulate_steps import repeated
 from gridvit.errors import InputError
+from gridvit.physics import Coarse
+from gridvit.rollout import Step
 from gridvit.run.cases import Cases
 from gridvit.run.solvers import Solved
 
@@ -43,14 +46,29 @@ def costed(make: Forecasts, cases: Cases) -> tuple[np.ndarray, Cost]:
 
     The first (of each trajectory that has numbers of its own) is made once before, so that no preparation is counted.
     """
+    operations = counted(make, firsts(cases))
+    made, seconds = timed(make, cases)
+    return made, Cost(seconds, operations or float("nan"))
+
+
+def firsts(cases: Cases) -> Cases:
+    """The first case, or that of each trajectory where these have numbers of their own."""
     own = cases.fields.parameters is not None
-    firsts = np.unique(cases.index[:, 0], return_index=True)[1] if own else np.arange(1)
-    with Operations() as counted:
-        make(cases.take(firsts))
+    return cases.take(np.unique(cases.index[:, 0], return_index=True)[1] if own else np.arange(1))
+
+
+def counted(make: Forecasts, cases: Cases) -> float:
+    """Operations for each of the cases."""
+    with Operations() as operations:
+        make(cases)
+    return operations.total / len(cases.index)
+
+
+def timed(make: Forecasts, cases: Cases) -> tuple[np.ndarray, float]:
+    """The forecasts, and the processor's time for each of the cases."""
     start = time.process_time()
     made = make(cases)
-    seconds = (time.process_time() - start) / len(cases.index)
-    return made, Cost(seconds, counted.total / len(firsts) or float("nan"))
+    return made, (time.process_time() - start) / len(cases.index)
 
 
 def spread_out(count: int, most: int) -> Int[np.ndarray, "some"]:
@@ -99,19 +117,19 @@ def solver_costs(
         climate: variance, to which errors are relative.
     """
     solvers = {sample: repeated(step) for sample, step in maker.steps.items()}
-    weights, grid, dt = (
-        area_weights(cases.fields.grid),
-        cases.fields.grid,
-        next(iter(maker.steps.values())).dt,
-    )
+    grid, dt, one = cases.fields.grid, next(iter(maker.steps.values())).dt, firsts(cases)
+    weights = area_weights(grid)
 
     def measure(rung: Rung) -> Spent | None:
         steps = {n: rung.step(s.equation, grid, dt, s.boundary) for n, s in solvers.items()}
-        made, cost = costed(Solved(steps, maker.driven, np.float32), cases)
+        make = Solved(steps, maker.driven, np.float32)
+        down = _down(next(iter(steps.values())), one)  # once, however many steps follow
+        operations = down + cases.leads[-1] * (counted(make, replace(one, leads=(1,))) - down)
+        made, seconds = timed(make, cases)
         if not np.isfinite(made).all():
             return None
         error = scaled_error(square_errors(made, truth, weights), climate)
-        return Spent(error, cost.seconds, cost.operations)
+        return Spent(error, seconds, operations)
 
     found: list[tuple[Rung, Spent]] = []
     equations = [solver.equation for solver in solvers.values()]
@@ -122,3 +140,12 @@ def solver_costs(
         except InputError as refused:
             log.debug("no solver of %s: %s", first.name, refused)
     return cost_table(found, cases.leads[-1])
+
+
+def _down(step: Step, cases: Cases) -> float:
+    """Operations by which a state comes to a coarser grid."""
+    if not isinstance(step, Coarse):
+        return 0.0
+    with Operations() as operations:
+        step.down(torch.from_numpy(cases.states[:1].astype(np.float32)))
+    return operations.total

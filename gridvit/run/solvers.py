@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from gridvit.data.fields import Fields
 from gridvit.data.simulate import driving, exact_step, generating_step
 from gridvit.data.simulate_drawn import drawn, with_own
 from gridvit.initial import Known, forecast_array
+from gridvit.physics import Coarse
 from gridvit.rollout import Step
 from gridvit.run.cases import Cases
 
@@ -74,9 +76,22 @@ def solved(cases: Cases, stride: int) -> dict[str, Solved]:
 def stepped(
     step: Step, states: np.ndarray, cases: Cases, known: Known | None = None
 ) -> Float[np.ndarray, "case lead variable *space"]:
-    """The leads of forecasts that go on step after step."""
-    whole = forecast_array(step, states, cases.seconds, cases.leads[-1], known, cases.condition)
-    return whole[:, np.array(cases.leads) - 1]
+    """The leads of forecasts that go on step after step; a coarse solver stays on its own grid until they are there."""
+    places = np.array(cases.leads) - 1
+    if not isinstance(step, Coarse):
+        return forecast_array(step, states, cases.seconds, cases.leads[-1], known, cases.condition)[:, places]
+
+    def down(fields: np.ndarray) -> np.ndarray:
+        flat = torch.from_numpy(fields.reshape(-1, *fields.shape[-1 - step.grid.ndim :]))
+        found = step.down(flat).numpy()
+        return found.reshape(*fields.shape[: -step.grid.ndim], *found.shape[2:])
+
+    told = None if known is None else lambda part: down(known(part))
+    whole = forecast_array(step.solver, down(states), cases.seconds, cases.leads[-1], told, cases.condition)[
+        :, places
+    ]
+    found = step.up(torch.from_numpy(whole.reshape(-1, *whole.shape[2:]))).numpy()
+    return found.reshape(*whole.shape[:3], *found.shape[2:])
 
 
 def solvers(fields: Fields, stride: int, pace: int = 1) -> dict[str, Step]:
