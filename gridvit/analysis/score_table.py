@@ -19,6 +19,25 @@ AGREEMENT = 0.8
 """The anomaly correlation down to which a forecast is valid."""
 CRITERIA = (f"error below {SHARE:g} of the spread", f"anomaly correlation above {AGREEMENT:g}")
 
+DEFINITIONS = {
+    "rmse": ("root mean square error", "sqrt(mean e)"),
+    "ratio": ("RMSE over that of persistence", "sqrt(mean e / mean e of persistence)"),
+    "nrmse": ("relative error", "mean sqrt(e / <o^2>): 1 for zero"),
+    "vrmse": (
+        "error over the truth's standard deviation in space",
+        "mean sqrt(e / <(o - <o>)^2>): 1 for the mean",
+    ),
+    "acc": (
+        "anomaly correlation",
+        "mean <f' o'> / sqrt(<f'^2> <o'^2>), f' = f - climatology: 1 for the truth",
+    ),
+    "valid_time": (
+        "valid prediction time",
+        "mean of the last lead up to which a forecast is valid without a break",
+    ),
+    "valid_share": ("share still valid at the last lead", "those whose valid prediction time is cut off"),
+}
+"""Long name, and the definition with e = <(f - o)^2>, <.> the area mean and the mean over cases before it."""
 BY_LEAD = ("lead", "variable")
 Errors = Float[np.ndarray, "case lead variable"]
 
@@ -102,9 +121,7 @@ def score_table(
     rows, reference = [], errors[PERSISTENCE]
     for name, own in errors.items():
         data = _errors(own, reference, scales, labels, bootstrap)
-        data |= bootstrap.bounded(
-            "acc", BY_LEAD, correlation[name], long_name="anomaly correlation", units="1"
-        )
+        data |= bootstrap.bounded("acc", BY_LEAD, correlation[name], **_about("acc"))
         data |= _valid(own, correlation[name], scales.climate, labels, bootstrap)
         rows.append(xr.Dataset(data, labels.coords()))
     models = xr.DataArray(list(errors), dims="model", name="model", attrs={"long_name": "forecast"})
@@ -113,22 +130,20 @@ def score_table(
     return table.assign_coords(criterion=criterion).assign_attrs(cases=len(reference))
 
 
+def _about(name: str, units: str = "1") -> dict[str, str]:
+    long_name, definition = DEFINITIONS[name]
+    return {"long_name": long_name, "units": units, "definition": definition}
+
+
 def _errors(
     errors: Errors, reference: Errors, scales: Scales, labels: Labels, bootstrap: Bootstrap
 ) -> dict[str, tuple]:
     """What is made of the square errors of one model."""
-    words = {"long_name": "RMSE over that of persistence", "units": "1"}
-    found = bootstrap.bounded(
-        "rmse", BY_LEAD, errors, of=np.sqrt, long_name="root mean square error", units=labels.units
-    )
-    found |= bootstrap.bounded("ratio", BY_LEAD, errors, reference, of=_ratio, **words)
-    for name, long_name, scale in (
-        ("nrmse", "RMSE over the root mean square of the truth", scales.power),
-        ("vrmse", "RMSE over the truth's standard deviation in space", scales.variance),
-    ):
+    found = bootstrap.bounded("rmse", BY_LEAD, errors, of=np.sqrt, **_about("rmse", labels.units))
+    found |= bootstrap.bounded("ratio", BY_LEAD, errors, reference, of=_ratio, **_about("ratio"))
+    for name, scale in (("nrmse", scales.power), ("vrmse", scales.variance)):
         if scale is not None:
-            each = relative_errors(errors, scale)
-            found |= bootstrap.bounded(name, BY_LEAD, each, long_name=long_name, units="1")
+            found |= bootstrap.bounded(name, BY_LEAD, relative_errors(errors, scale), **_about(name))
     return found
 
 
@@ -147,13 +162,8 @@ def _valid(
     """How long the forecasts of a model are valid by each criterion, and the share that still is at the last lead."""
     good = np.stack([errors <= SHARE**2 * climate, correlation >= AGREEMENT], axis=-1)
     known = np.isfinite(errors).all(axis=1)[..., None]  # a forecast for some leads alone has no such time
-    time, held = (
-        np.where(known, valid_time(good, labels.times), np.nan),
-        np.where(known, good.all(axis=1), np.nan),
-    )
+    time = np.where(known, valid_time(good, labels.times), np.nan)
+    held = np.where(known, good.all(axis=1), np.nan)
     dims, unit = ("variable", "criterion"), labels.lead_units
-    return bootstrap.bounded(
-        "valid_time", dims, time, long_name="valid prediction time", units=unit
-    ) | bootstrap.bounded(
-        "valid_share", dims, held, long_name="share of forecasts valid to the last lead", units="1"
-    )
+    found = bootstrap.bounded("valid_time", dims, time, **_about("valid_time", unit))
+    return found | bootstrap.bounded("valid_share", dims, held, **_about("valid_share"))
