@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
@@ -61,26 +61,26 @@ class Bootstrap:
         self,
         name: str,
         dims: tuple[str, ...],
+        about: Mapping[str, str],
         *cases: Float[np.ndarray, "case *rest"],
         of: Callable[..., np.ndarray] = np.asarray,
-        **attrs: str,
     ) -> dict[str, tuple]:
         """``of(mean of each array)`` and, named with ``_low`` and ``_high``, its interval: variables of a Dataset.
 
         Args:
             name: of the variable.
             dims: of the arrays behind the case.
+            about: attributes of the variable, ``long_name`` among them.
             cases: as for the interval.
             of: likewise.
-            attrs: of the variable, ``long_name`` among them.
         """
         low, high = self(*cases, of=of)
         value = of(*(values.mean(axis=0) for values in cases))
-        words = attrs["long_name"]
+        bound = f"bound of {100 * self.level:g} %"
+        parts = {"": (value, ""), "_low": (low, f", lower {bound}"), "_high": (high, f", upper {bound}")}
         return {
-            name: (dims, value, attrs),
-            f"{name}_low": (dims, low, {**attrs, "long_name": f"{words}, lower 95 % bound"}),
-            f"{name}_high": (dims, high, {**attrs, "long_name": f"{words}, upper 95 % bound"}),
+            name + end: (dims, values, {**about, "long_name": about["long_name"] + words})
+            for end, (values, words) in parts.items()
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from math import ceil, isfinite
 from typing import Any
@@ -13,7 +13,17 @@ import xarray as xr
 from jaxtyping import Bool, Float
 
 from gridvit.grid import Grid
-from gridvit.physics import Coarse, LinearEquation, Semilinear, Solver, Spherical, largest_step, linear_scheme
+from gridvit.physics import (
+    Burgers,
+    Coarse,
+    ForcedBurgers,
+    LinearEquation,
+    Semilinear,
+    Solver,
+    Spherical,
+    largest_step,
+    linear_scheme,
+)
 from gridvit.physics.burgers import FLUXES
 from gridvit.physics.constant import SPECTRAL, Accuracy
 from gridvit.rollout import Step
@@ -138,7 +148,7 @@ def _ways(equation: Any) -> list[Rung]:
         return [Rung((), "rk4"), Rung((), "ssprk3")]
     if not isinstance(equation, Semilinear):
         return [Rung((), "ssprk3", by="waves"), Rung((), "ssprk3", by="means")]
-    if "flux" not in {field.name for field in fields(equation)}:
+    if not isinstance(equation, Burgers | ForcedBurgers):
         return [*plain, Rung((), "etdrk4", SPECTRAL)]
     smooth = [*plain[:-1], Rung((), "etdrk4", ORDERS[-2])]
     fronts = [
@@ -173,11 +183,11 @@ def frontier(cost: Float[np.ndarray, "n"], error: Float[np.ndarray, "n"]) -> Boo
     """Those that nothing else beats: no other has at most the cost and the error, and less of one of them."""
     cheaper = (cost[None] <= cost[:, None]) & (error[None] <= error[:, None])
     less = (cost[None] < cost[:, None]) | (error[None] < error[:, None])
-    return ~(cheaper & less).any(axis=1)
+    return np.asarray(~(cheaper & less).any(axis=1))
 
 
 def cost_table(found: Sequence[tuple[Rung, Spent]], steps: int) -> xr.Dataset:
-    """``solver_error`` (solver, lead), ``solver_seconds``, ``solver_operations``, ``solver_best`` (solver).
+    """``solver_error`` (solver, lead), ``solver_seconds``, ``solver_operations`` and ``solver_best_*`` (solver).
 
     Args:
         found: rungs and what they cost.
@@ -193,8 +203,14 @@ def cost_table(found: Sequence[tuple[Rung, Spent]], steps: int) -> xr.Dataset:
             "solver_error": (("solver", "lead"), error, {"long_name": ERROR, "units": "1"}),
             "solver_seconds": ("solver", seconds, {"long_name": f"processor time of {forecast}", "units": "s"}),
             "solver_operations": ("solver", operations, {"long_name": f"operations of {forecast}", "units": "1"}),
-            "solver_best": ("solver", frontier(operations, error[:, -1]),
-                            {"long_name": "no other solver has less error at the last lead for so few operations"}),
+            **{
+                f"solver_best_{name}": (
+                    "solver",
+                    frontier(cost, error[:, -1]),
+                    {"long_name": f"no other solver has less error at the last lead for so few {name}"},
+                )
+                for name, cost in (("seconds", seconds), ("operations", operations))
+            },
         },
         {"solver": ("solver", [rung.name for rung, _ in found], {"long_name": "solver"})},
     )  # fmt: skip

@@ -60,7 +60,8 @@ class Judge:
 
     def measure(self, forecast: Fields) -> xr.Dataset:
         """All of one forecast."""
-        few, data = replace(self.bootstrap, draws=FEW), {}
+        few = replace(self.bootstrap, draws=FEW)
+        data: dict[str, tuple] = {}
         with np.errstate(invalid="ignore"):  # leads that are not forecast are NaN
             for spectrum in self._spectra:
                 data |= self._waves(spectrum, forecast, few)
@@ -68,14 +69,13 @@ class Judge:
         return xr.Dataset(data, self._coords)
 
     def _waves(self, spectrum: Spectrum, forecast: Fields, few: Bootstrap) -> dict[str, tuple]:
-        dims = ("lead", "variable", f"{spectrum.name}_wavenumber")
+        dims, name = ("lead", "variable", f"{spectrum.name}_wavenumber"), spectrum.name
         units = f"square of {self.labels.units}" if self.labels.units != "1" else "1"
         power, error = spectrum.waves(forecast), spectrum.waves(forecast.astype(np.float64) - self.truth)
-        own = few.bounded(
-            f"{spectrum.name}_spectrum", dims, power, long_name=f"{spectrum.name} power", units=units
+        own, wrong = ({"long_name": f"{name} power{of}", "units": units} for of in ("", " of the error"))
+        return few.bounded(f"{name}_spectrum", dims, own, power) | few.bounded(
+            f"{name}_error", dims, wrong, error
         )
-        words = f"{spectrum.name} power of the error"
-        return own | few.bounded(f"{spectrum.name}_error", dims, error, long_name=words, units=units)
 
     def _kept(self, forecast: Fields, few: Bootstrap) -> dict[str, tuple]:
         dims, units = ("lead", "quantity"), "units of the quantity"
@@ -83,11 +83,12 @@ class Judge:
         begun = np.where(np.isnan(self.truth[:, 0]), np.nan, self.start)
         values = np.stack([quantity.of(where) for quantity in self._quantities.values()], axis=-1)
         first = np.stack([quantity.of(begun) for quantity in self._quantities.values()], axis=-1)
-        square = (values - first[:, None]) ** 2
-        words = "root mean square change since the start"
-        return few.bounded(
-            "quantity_mean", dims, values, long_name="mean over cases", units=units
-        ) | few.bounded("drift", dims, square, of=np.sqrt, long_name=words, units=units)
+        mean = {"long_name": "mean over cases", "units": units}
+        drift = {"long_name": "root mean square change since the start", "units": units}
+        change = (values - first[:, None]) ** 2
+        return few.bounded("quantity_mean", dims, mean, values) | few.bounded(
+            "drift", dims, drift, change, of=np.sqrt
+        )
 
     @cached_property
     def _spectra(self) -> list[Spectrum]:

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import flop_registry
 
 Counter = Callable[[Any, dict[str, Any], Any], float]
 """(arguments, keywords, result) -> operations."""
+COPIES = ("clone", "copy", "copy_", "fill", "fill_", "zero", "zero_", "_to_copy")
 ROW = 5
 """Operations for each number of a softmax or a layer norm: exponential or square, sums, quotient."""
 
@@ -52,7 +53,8 @@ def _counter(func: Any) -> Counter | None:
         return lambda args, kwargs, made: float(formula(*args, **kwargs, out_val=made))
     if torch.Tag.reduction in func.tags:
         return lambda args, kwargs, made: float(args[0].numel())
-    return _pointwise(6 if name in ("mul", "div") else 2) if torch.Tag.pointwise in func.tags else None
+    counts = torch.Tag.pointwise in func.tags and name not in COPIES
+    return _pointwise(6 if name in ("mul", "div") else 2) if counts else None
 
 
 def _pointwise(complex_cost: int) -> Counter:

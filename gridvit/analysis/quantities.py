@@ -86,9 +86,9 @@ def _of_flow(grid: Grid, units: list[str], flowing: Flow) -> dict[str, Quantity]
         found["kinetic energy"] = halved(places, product((scale, 2)))
         found["enstrophy"] = spin and halved(places, product((scale, 2), (length, -2)), spin)
     elif flowing.vorticity is not None:
-        places, scale = (flowing.vorticity,), units[flowing.vorticity]
-        found["kinetic energy"] = wind and halved(places, product((scale, 2), (length, 2)), wind)
-        found["enstrophy"] = halved(places, product((scale, 2)))
+        spinning, scale = (flowing.vorticity,), units[flowing.vorticity]
+        found["kinetic energy"] = wind and halved(spinning, product((length, 2), (scale, 2)), wind)
+        found["enstrophy"] = halved(spinning, product((scale, 2)))
     return {name: quantity for name, quantity in found.items() if quantity}
 
 
@@ -122,13 +122,13 @@ def _sphere_curl(
 def _mean(grid: Grid) -> Number:
     """The area mean of the one component that there is."""
     weights = area_weights(grid)
-    return lambda u: area_mean(u.astype(np.float64), weights, ~np.isnan(u))[..., 0]
+    return lambda u: np.asarray(area_mean(u.astype(np.float64), weights, ~np.isnan(u))[..., 0])
 
 
 def _half_square(grid: Grid) -> Number:
     """Half the mean square of all components."""
     weights = area_weights(grid)
-    return lambda u: area_mean(u.astype(np.float64) ** 2, weights, ~np.isnan(u)).sum(axis=-1) / 2
+    return lambda u: np.asarray(area_mean(u.astype(np.float64) ** 2, weights, ~np.isnan(u)).sum(axis=-1) / 2)
 
 
 def _taken(of: Number, places: tuple[int, ...], ndim: int, first: Slopes | None = None) -> Number:
@@ -136,7 +136,7 @@ def _taken(of: Number, places: tuple[int, ...], ndim: int, first: Slopes | None 
 
     def taken(u: np.ndarray) -> np.ndarray:
         some = np.take(u, places, axis=-1 - ndim)
-        return of(first(some) if first else some)
+        return np.asarray(of(first(some) if first else some))
 
     return taken
 

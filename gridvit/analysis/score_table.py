@@ -121,7 +121,7 @@ def score_table(
     rows, reference = [], errors[PERSISTENCE]
     for name, own in errors.items():
         data = _errors(own, reference, scales, labels, bootstrap)
-        data |= bootstrap.bounded("acc", BY_LEAD, correlation[name], **_about("acc"))
+        data |= bootstrap.bounded("acc", BY_LEAD, _about("acc"), correlation[name])
         data |= _valid(own, correlation[name], scales.climate, labels, bootstrap)
         rows.append(xr.Dataset(data, labels.coords()))
     models = xr.DataArray(list(errors), dims="model", name="model", attrs={"long_name": "forecast"})
@@ -139,11 +139,11 @@ def _errors(
     errors: Errors, reference: Errors, scales: Scales, labels: Labels, bootstrap: Bootstrap
 ) -> dict[str, tuple]:
     """What is made of the square errors of one model."""
-    found = bootstrap.bounded("rmse", BY_LEAD, errors, of=np.sqrt, **_about("rmse", labels.units))
-    found |= bootstrap.bounded("ratio", BY_LEAD, errors, reference, of=_ratio, **_about("ratio"))
+    found = bootstrap.bounded("rmse", BY_LEAD, _about("rmse", labels.units), errors, of=np.sqrt)
+    found |= bootstrap.bounded("ratio", BY_LEAD, _about("ratio"), errors, reference, of=_ratio)
     for name, scale in (("nrmse", scales.power), ("vrmse", scales.variance)):
         if scale is not None:
-            found |= bootstrap.bounded(name, BY_LEAD, relative_errors(errors, scale), **_about(name))
+            found |= bootstrap.bounded(name, BY_LEAD, _about(name), relative_errors(errors, scale))
     return found
 
 
@@ -165,5 +165,5 @@ def _valid(
     time = np.where(known, valid_time(good, labels.times), np.nan)
     held = np.where(known, good.all(axis=1), np.nan)
     dims, unit = ("variable", "criterion"), labels.lead_units
-    found = bootstrap.bounded("valid_time", dims, time, **_about("valid_time", unit))
-    return found | bootstrap.bounded("valid_share", dims, held, **_about("valid_share"))
+    found = bootstrap.bounded("valid_time", dims, _about("valid_time", unit), time)
+    return found | bootstrap.bounded("valid_share", dims, _about("valid_share"), held)

@@ -77,8 +77,8 @@ def rmse(errors: Float[np.ndarray, "case *rest"]) -> Float[np.ndarray, "*rest"]:
 
 
 def relative_errors(
-    errors: Float[np.ndarray, "case *rest"], scale: Float[np.ndarray, "case *rest"]
-) -> Float[np.ndarray, "case *rest"]:
+    errors: Float[np.ndarray, "*cases"], scale: Float[np.ndarray, "*cases"]
+) -> Float[np.ndarray, "*cases"]:
     """``sqrt(e / scale)`` of each case: nRMSE by ``mean_square``, VRMSE by ``variance``. NaN where that is zero."""
     ratio = np.divide(errors, scale, out=np.full(errors.shape, np.nan), where=scale > 0)
     return np.asarray(np.sqrt(ratio))

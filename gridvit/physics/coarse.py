@@ -144,7 +144,7 @@ def block_transfers(fine: Grid, coarse: Grid, boundary: Boundary = "open", norma
 
 def _places_in_blocks(fine: Grid, axis: int, size: int) -> Tensor:
     """Of each cell along an axis, from its block's middle, in blocks."""
-    within = (torch.arange(fine.shape[axis]) % size + 0.5) / size - 0.5
+    within = (torch.arange(fine.shape[axis], dtype=torch.float64) % size + 0.5) / size - 0.5
     return within.reshape(-1, *(1,) * (fine.ndim - axis - 1))
 
 

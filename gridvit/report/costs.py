@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from gridvit.report.canvas import (
     DASHES,
@@ -34,7 +35,7 @@ def cost_error(scores: xr.Dataset) -> Figure:
     """Error at the last lead against processor time and against operations, both logarithmic.
 
     ``scaled_error`` (model, lead), ``seconds`` and ``operations`` (model); of solvers ``solver_error`` (solver, lead),
-    ``solver_seconds``, ``solver_operations`` and ``solver_best`` (solver), if there: those that no other beats are
+    ``solver_seconds``, ``solver_operations`` and ``solver_best_*`` (solver), if there: those that no other beats are
     joined.
     """
     figure, axes = panels(len(COSTS), 2, 3.6, sharey=True)
@@ -60,7 +61,7 @@ def _solvers(panel: Axes, scores: xr.Dataset, cost: str) -> None:
         scores[f"solver_{cost}"].values,
         ordered(scores, "solver_error", "solver", "lead").values[:, -1],
     )
-    best = np.flatnonzero(scores["solver_best"].values)
+    best = np.flatnonzero(scores[f"solver_best_{cost}"].values)
     joined = best[np.argsort(costs[best])]
     panel.scatter(
         costs, errors, s=8, color="#BBBBBB", label="solver on fewer cells or in longer steps", zorder=1
@@ -111,6 +112,7 @@ def _power(panel: Axes, scores: xr.Dataset, kind: str) -> None:
         style = {**_style("emulator", power), "linestyle": ":"}
         panel.plot(scores[waves].values[1:], error, label="error of the emulator", **style)
     panel.set(xlabel=wrap(label(scores[waves])), ylabel=wrap(label(power)), xscale="log", yscale="log")
+    panel.xaxis.set_minor_formatter(NullFormatter())
     largest = float(power.sel(source=TRUTH).max())
     panel.set_ylim(bottom=max(panel.get_ylim()[0], 1e-12 * largest))
 
@@ -129,11 +131,11 @@ def quantities(scores: xr.Dataset) -> Figure:
         for source in map(str, array["source"].values):
             style = _style(source, array)
             panel.plot(one["lead"].values, one.sel(source=source).values, label=source, **style)
-            ends = [
-                scores[f"quantity_mean_{end}"].sel(source=source).isel(quantity=place)
+            low, high = (
+                scores[f"quantity_mean_{end}"].sel(source=source).isel(quantity=place).values
                 for end in ("low", "high")
-            ]
-            panel.fill_between(one["lead"].values, *ends, color=style["color"], alpha=0.15, linewidth=0)
+            )
+            panel.fill_between(one["lead"].values, low, high, color=style["color"], alpha=0.15, linewidth=0)
         units = pretty(str(one["quantity_units"].item()))
         panel.set(title=str(one["quantity"].item()), xlabel=label(array["lead"]), ylabel=units)
     legend(figure, axes[0])

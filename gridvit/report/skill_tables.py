@@ -92,7 +92,9 @@ def cost_table(scores: xr.Dataset) -> Table:
 
 def solver_table(scores: xr.Dataset) -> Table:
     """A row per solver that is the best at its cost, the cheapest first."""
-    chosen = scores.isel(solver=scores["solver_best"].values.astype(bool)).sortby("solver_operations")
+    chosen = scores.isel(solver=scores["solver_best_operations"].values.astype(bool)).sortby(
+        "solver_operations"
+    )
     error = ordered(chosen, "solver_error", "solver", "lead")[:, -1]
     arrays = (chosen["solver_seconds"], chosen["solver_operations"], error)
     rows = [
