@@ -18,8 +18,8 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.physics import METHODS, Burgers, Coarse, ForcedBurgers, Solver, Vorticity
 from gridvit.rollout import Context, rollout
-from gridvit.run.analyse import schemes
 from gridvit.run.cases import Cases
+from gridvit.run.jacobian import schemes
 from gridvit.run.solvers import solved, solvers
 
 SIDE = 2 * np.pi
