@@ -24,7 +24,7 @@ def numbers(grid: Grid, variables: dict[str, str], flowing: Flow, state: np.ndar
 
 @pytest.mark.parametrize("shape", [(11, 13), (10, 14)])
 def test_taylor_green_by_its_vorticity_and_by_its_velocities(shape: tuple[int, int]) -> None:
-    """Exact test 45: u = -cos x sin y, v = sin x cos y, w = 2 cos x cos y; E = 1/4, Z = 1/2."""
+    """SCIENCE 45: u = -cos x sin y, v = sin x cos y, w = 2 cos x cos y; E = 1/4, Z = 1/2."""
     grid = Grid.regular(shape, (TURN, TURN), units="m")
     y, x = np.meshgrid(*grid.centers, indexing="ij")
     w, u, v = 2 * np.cos(x) * np.cos(y), -np.cos(x) * np.sin(y), np.sin(x) * np.cos(y)
@@ -48,7 +48,7 @@ def test_taylor_green_by_its_vorticity_and_by_its_velocities(shape: tuple[int, i
 
 
 def test_the_decay_of_taylor_green() -> None:
-    """Exact test 45: E = 1/4 e^(-4 nu t), which the equation's own Fourier derivatives give to rounding of the step."""
+    """SCIENCE 45: E = 1/4 e^(-4 nu t), which the equation's own Fourier derivatives give to rounding of the step."""
     grid, nu, dt = Grid.regular((12, 12), (TURN, TURN)), 0.1, 0.5
     y, x = np.meshgrid(*grid.centers, indexing="ij")
     start = torch.from_numpy(2 * np.cos(x) * np.cos(y))[None, None]

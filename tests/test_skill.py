@@ -20,13 +20,14 @@ def weights() -> np.ndarray:
 
 
 def test_weights_are_areas_with_mean_one(weights: np.ndarray) -> None:
+    """SCIENCE 43."""
     assert weights.mean() == pytest.approx(1.0, rel=1e-14)
     cosine = np.cos(np.deg2rad([-72, -36, 0, 36, 72]))
     np.testing.assert_allclose(weights[:, 0] / weights[2, 0], cosine, rtol=1e-12)
 
 
 def test_the_rmse_of_a_bias_is_the_bias(rng: np.random.Generator, weights: np.ndarray) -> None:
-    """Exact test 42."""
+    """SCIENCE 42."""
     truth = rng.normal(size=(*SHAPE, 5, 7)).astype(np.float32)
     errors = skill.square_errors(truth - 2.5, truth, weights)
     assert errors.shape == SHAPE
@@ -58,7 +59,7 @@ def test_shapes_must_agree(weights: np.ndarray) -> None:
 def test_zero_scores_one_relative_and_the_mean_scores_one_in_variance(
     rng: np.random.Generator, weights: np.ndarray
 ) -> None:
-    """Exact test 46."""
+    """SCIENCE 46."""
     truth = 4 + rng.normal(size=(*SHAPE, 5, 7))
     errors = skill.square_errors(0 * truth, truth, weights)
     np.testing.assert_allclose(
@@ -86,7 +87,7 @@ def test_relative_errors_are_made_case_by_case() -> None:
 def test_anomaly_correlation_of_truth_its_mirror_and_the_climatology(
     rng: np.random.Generator, weights: np.ndarray
 ) -> None:
-    """Exact test 42, the bias of RMSE above."""
+    """SCIENCE 42, the bias of RMSE above."""
     climatology = rng.normal(size=(5, 7))
     truth = climatology + rng.normal(size=(*SHAPE, 5, 7)) + 0.5
     mirror = 2 * climatology - truth

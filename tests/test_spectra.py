@@ -20,7 +20,7 @@ from gridvit.physics import Harmonics
 
 @pytest.mark.parametrize("n", [11, 12])
 def test_the_spectrum_adds_up_to_the_mean_square(rng: np.random.Generator, n: int) -> None:
-    """Exact test 44."""
+    """SCIENCE 44."""
     values = rng.normal(size=(3, n))
     energy = power_spectrum(values)
     assert energy.shape == (3, n // 2 + 1)
@@ -28,7 +28,7 @@ def test_the_spectrum_adds_up_to_the_mean_square(rng: np.random.Generator, n: in
 
 
 def test_the_spectrum_counts_nyquist_once_and_other_waves_twice() -> None:
-    """Exact test 44."""
+    """SCIENCE 44."""
     x = np.arange(8)
     energy = power_spectrum(1 + 2 * np.cos(np.pi * x / 4) + 3 * np.cos(np.pi * x))
     np.testing.assert_allclose(energy, [1, 2, 0, 0, 9], atol=1e-14)
@@ -36,7 +36,7 @@ def test_the_spectrum_counts_nyquist_once_and_other_waves_twice() -> None:
 
 @pytest.mark.parametrize("cells", [(12,), (13,), (8, 11), (9, 10)])
 def test_shells_add_up_to_the_mean_square(cells: tuple[int, ...], rng: np.random.Generator) -> None:
-    """Exact test 44."""
+    """SCIENCE 44."""
     u = rng.standard_normal((2, 3, *cells)) + 0.5
     for lengths in (None, (3.0, 5.0)[: len(cells)]):
         found = shell_spectrum(u, len(cells), lengths)

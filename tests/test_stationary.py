@@ -12,7 +12,7 @@ from gridvit.grid import Grid
 
 @pytest.mark.parametrize("shape", [(11, 13), (10, 14), (12, 7)])
 def test_taylor_green_has_a_quarter_of_energy_and_half_of_enstrophy(shape: tuple[int, int]) -> None:
-    """Exact test 45; the decay is in test_skill_fields."""
+    """SCIENCE 45; the decay is in test_quantities."""
     grid = Grid.regular(shape, (2 * np.pi, 2 * np.pi))
     y, x = np.meshgrid(*grid.centers, indexing="ij")
     w = (2 * np.cos(x) * np.cos(y))[None]
