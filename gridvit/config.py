@@ -146,15 +146,17 @@ class EvaluationConfig:
         leads: steps of the scored forecasts.
         states: states at which Jacobians and attention are measured.
         energy_share: share of the data variance held by the modes that the fits use.
+        solver_cases: forecasts by which the error of solvers on fewer cells is held against their cost; 0 for none.
     """
 
     leads: int = 4
     states: int = 4
     energy_share: float = 0.99
+    solver_cases: int = 8
 
     def __post_init__(self) -> None:
         require(self, 1, "leads", "states")
-        require(self, 0, "energy_share")
+        require(self, 0, "energy_share", "solver_cases")
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from gridvit.nn import ModelStep
 from gridvit.nn.bias import make_bias
 from gridvit.rollout import Context
 from gridvit.run.cases import Cases
-from gridvit.run.evaluate import solvers
 from gridvit.run.jacobian import energetic, first_variable, inside, schemes
 from gridvit.run.looks import attention, token_stencils
+from gridvit.run.solvers import solvers
 from gridvit.stencil import Stencil
 
 

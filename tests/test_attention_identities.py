@@ -127,6 +127,8 @@ def test_jacobian_with_frozen_attention_is_routing_times_values() -> None:
 
 
 def test_splitting_a_cell_changes_nothing() -> None:
+    """SCIENCE 34."""
+
     def line(edges: list[float]) -> Grid:
         middle = [(a + b) / 2 for a, b in itertools.pairwise(edges)]
         return Grid.from_centers((middle,), names=("x",), units=("1",), periodic=(False,), bounds=(edges,))

@@ -16,7 +16,7 @@ from gridvit.analysis.zonal import sphere_rows
 from gridvit.grid import Grid
 from gridvit.physics import SCHEMES, LinearEquation, LinearScheme, linear_scheme, stable_step
 from gridvit.rollout import Context, Step
-from gridvit.run.evaluate import solvers
+from gridvit.run.solvers import solvers
 from gridvit.run.subject import Subject
 from gridvit.stencil import Stencil
 
