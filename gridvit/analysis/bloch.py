@@ -7,6 +7,7 @@ symbol does not tell its growth: the ``P^d x P^d`` alias matrices do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -71,7 +72,7 @@ def bloch(
 
     What decides stability is ``rho``, not the largest ``|G|`` of the averaged stencil. ``imprint`` is
     ``|off-diagonal|_F / |M|_F``: 0 for a step that does not know its patches, and waves it mixes up
-    otherwise.
+    otherwise. ``energy_defect = |J^T J - 1|_F / sqrt(N)``: 0 for a step that keeps the energy of every field.
 
     Args:
         step: commutes with shifts by a patch. ``site_defect`` says how nearly: how much the Jacobian rows of
@@ -81,12 +82,18 @@ def bloch(
         patch: cells per axis.
 
     Returns:
-        Dataset of the numbers ``spectral_radius``, ``sigma_max``, ``imprint`` and ``site_defect``.
+        Dataset of the numbers ``spectral_radius``, ``sigma_max``, ``imprint``, ``energy_defect`` and ``site_defect``.
     """
     grid = step.grid
     if grid.is_sphere or not all(grid.periodic):
         raise InputError("a plane that is periodic along every axis", grid.describe(), "use the probe alone")
-    rows = probe(step, state, patch_cells(patch), context).isel(state=0)
+    # Rows of the first patch and of the middle one, of one forward pass.
+    middle = [n // p // 2 * p for n, p in zip(grid.shape, patch, strict=True)]
+    cells = np.concatenate([patch_cells(patch), patch_cells(patch, middle)])
+    both = probe(step, state, cells, context).isel(state=0)
+    rows, other = (
+        replace(both, weights=weights, spacing=both.spacing) for weights in np.split(both.weights, 2, axis=0)
+    )
     matrices = alias_matrices(rows, grid.shape, patch)
     blocks = np.kron(np.eye(prod(patch)), np.ones((len(step.variables),) * 2)).astype(bool)
     numbers = {
@@ -96,15 +103,19 @@ def bloch(
             np.linalg.norm(matrices[:, ~blocks]) / np.linalg.norm(matrices),
             "share of aliased waves",
         ),
-        "site_defect": (_site_defect(step, state, patch, context), "difference between two patches"),
+        "energy_defect": (_energy_defect(matrices), "change of energy by the waves together"),
+        "site_defect": (
+            np.linalg.norm(other.weights - rows.weights) / np.linalg.norm(rows.weights),
+            "difference between two patches",
+        ),
     }
     return xr.Dataset(
         {k: ((), float(v), {"long_name": name, "units": "1"}) for k, (v, name) in numbers.items()}
     )
 
 
-def _site_defect(step: Step, state: Tensor, patch: Sequence[int], context: Context | None) -> float:
-    """``|J(x + q P) - J(x)| / |J(x)|`` between the rows of the first patch and of the middle one."""
-    middle = [n // p // 2 * p for n, p in zip(step.grid.shape, patch, strict=True)]
-    first, other = (probe(step, state, patch_cells(patch, c), context) for c in (None, middle))
-    return float(np.linalg.norm((other - first).weights) / np.linalg.norm(first.weights))
+def _energy_defect(matrices: Complex[np.ndarray, "base n n"]) -> float:
+    """``|M^H M - 1|_F`` over the root of the number of waves."""
+    n = matrices.shape[-1]
+    gap = matrices.conj().swapaxes(-1, -2) @ matrices - np.eye(n)
+    return float(np.linalg.norm(gap) / np.sqrt(len(matrices) * n))

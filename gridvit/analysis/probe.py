@@ -103,9 +103,9 @@ def _rows_of_some(
                 "a step that torch can differentiate", "one without a gradient", "do not detach it"
             )
         rows = np.empty((len(state), len(cells), after.shape[1], *state.shape[1:]))
-        for number, cell in enumerate(cells):
+        for number, flat in enumerate(np.ravel_multi_index(tuple(cells.T), step.grid.shape)):
             for out in range(after.shape[1]):
-                picked = after[(slice(None), out, *map(int, cell))].sum()
+                picked = after[:, out].flatten(1)[:, int(flat)].sum()
                 (row,) = torch.autograd.grad(picked, leaf, retain_graph=True)
                 rows[:, number, out] = row.cpu().numpy()
     return rows
