@@ -7,7 +7,6 @@ import pytest
 
 from gridvit.analysis.signed import signed_stencil
 from gridvit.errors import InputError
-from gridvit.grid import Grid
 from gridvit.stencil import Stencil
 
 
@@ -73,4 +72,3 @@ def test_kernels_of_another_patch_are_refused() -> None:
     heads, kernels = upwind_heads(4, 0.5)
     with pytest.raises(InputError, match=r"expected kernels \(..., 3, 3\) of every head, got \(1, 2, 4, 4\)"):
         signed_stencil(heads, kernels, (3,))
-    assert Grid.regular(4).size == 4

@@ -60,7 +60,7 @@ def step_defects(
             for into, shift in ((shifted, 1), (patched, cells)):
                 into.append(gap(step(state.roll(shift, axis + 2), context), after.roll(shift, axis + 2)))
             mirrored.append(gap(step(state.flip(axis + 2), context), after.flip(axis + 2)))
-        lift = LIFT * state.std()
+        lift = LIFT * state.transpose(0, 1).flatten(1).std(1).reshape(-1, *[1] * grid.ndim)
         semilinear = gap(step(SCALE * state + lift, context), SCALE * after + lift)
     mass = float(np.abs(_column_sums(step, state, context) - 1).mean())
     axes = ("axis",)
