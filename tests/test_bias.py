@@ -31,6 +31,7 @@ def shaken(bias: torch.nn.Module) -> torch.nn.Module:
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_fold_equals_explicit_bias_up_to_a_constant_per_query(grid: Grid) -> None:
+    """SCIENCE 11."""
     bias = shaken(make_bias("distance", grid, 4, 3))
     query, key = bias.fold()
     difference = query @ key.T - bias.logits()

@@ -49,6 +49,7 @@ def test_an_offset_looks_east_and_north() -> None:
 
 
 def test_linear_bias_of_a_line_is_the_implicit_heat_step() -> None:
+    """SCIENCE 7."""
     # softmax(-m |d|) has the symbol 1 / (1 + 4 r sin^2(theta / 2)), r = 1 / (4 sinh^2(m / 2))
     grid = Grid.regular(512)
     bias = Linear(grid, 1, Distances(grid))
@@ -63,6 +64,7 @@ def test_linear_bias_of_a_line_is_the_implicit_heat_step() -> None:
 
 
 def test_periodic_linear_bias_is_log_cosh_of_the_periodic_step() -> None:
+    """SCIENCE 8."""
     # the row of the periodic implicit step is cosh(m (N / 2 - |d|)): a table that the Fourier series must hold in full
     n, m = 12, 0.6
     bias = make_bias("fourier", Grid.regular(n), 1, n // 2)
@@ -93,6 +95,7 @@ def test_any_periodic_table_odd_parts_too(rng: np.random.Generator) -> None:
 
 
 def test_sampled_gaussian_has_its_variance_and_no_fourth_cumulant() -> None:
+    """SCIENCE 9."""
     # a discrete Gaussian of s >= 1.5 cells is diffusion to 1e-14 (Poisson summation)
     grid = Grid.regular(201, periodic=False)
     bias = make_bias("gaussian", grid, 1, 1).double()

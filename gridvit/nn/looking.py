@@ -91,12 +91,17 @@ def attention_by_offset(
     many = tokens.size // rows
     sums: dict[int, list[Tensor]] = {}
     for layer, queries, weights in placed_maps(network, x, block, condition):
-        placed = weights / weights.sum(-1, keepdim=True)
+        # What registers leave of a row is made a whole; without them rows are whole.
+        placed = weights / weights.sum(-1, keepdim=True) if network.config.registers else weights
         mean = placed.mean(0)
         keys, row = shifted_keys(tokens, queries, x.device)
         aligned = mean.gather(-1, keys.expand(mean.shape[0], -1, -1))
         kernel = mean.new_zeros(mean.shape[0], rows, tokens.size).index_add_(1, row, aligned)
-        found = [kernel, placed.square().sum((-2, -1)).mean(0), mean.square().sum((-2, -1))]
+        found = [
+            kernel,
+            torch.linalg.vector_norm(placed, dim=(0, 2, 3)).square() / len(placed),
+            torch.linalg.vector_norm(mean, dim=(1, 2)).square(),
+        ]
         sums[layer] = (
             [one + two for one, two in zip(sums[layer], found, strict=True)] if layer in sums else found
         )

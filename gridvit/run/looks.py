@@ -83,8 +83,8 @@ def reach(subject: Subject) -> xr.Dataset:
     step, grid = subject.step, subject.grid
     found = modified_equation(phase_average(subject.rows).mean("state"), grid, step.dt)
     h = np.asarray(grid.spacing)
-    courant = found["modified_velocity"].values * step.dt / h
-    numbers = np.diagonal(found["modified_diffusivity"].values).clip(0) * step.dt / h**2
+    courant = (found["modified_velocity"].values * step.dt / h).tolist()
+    numbers = (np.diagonal(found["modified_diffusivity"].values).clip(0) * step.dt / h**2).tolist()
     table = attention_reach(head_stencils(subject), step.period, courant, numbers)
     schemes = {MEASURED: phase_average(subject.rows).mean("state")} | subject.references[0]
     outside = outside_dependence(schemes, grid, courant, numbers)
