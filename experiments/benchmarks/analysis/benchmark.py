@@ -4,7 +4,7 @@ A network of 2,048 tokens and 6 layers on a torus, its last layers filled with n
 trajectories of advection-diffusion. Processor time is that of all threads, so that a machine which others use too gives
 the same; two cores take half of it at best. Linux: the peak of memory is read from /proc.
 
-Usage: ``python experiments/benchmarks/analysis/benchmark.py [--threads 2] [--rows 32 --columns 64] [--depth 6]``
+Usage: ``python experiments/benchmarks/analysis/benchmark.py [--threads 2] [--depth 6] [--measures attention]``
 """
 
 from __future__ import annotations
@@ -69,10 +69,12 @@ def peak() -> float:
     return int(found[1]) / 2**20
 
 
-def measured(whole: Subject) -> list[tuple[str, float, float, float]]:
-    """(measure, processor seconds, wall seconds, peak of memory so far) of each that can be taken."""
+def measured(whole: Subject, names: list[str]) -> list[tuple[str, float, float, float]]:
+    """(measure, processor seconds, wall seconds, peak of memory so far) of each that can be taken, or of those named."""
     found = []
     for measure in MEASURES:
+        if names and measure.name not in names:
+            continue
         cpu, wall = time.process_time(), time.monotonic()
         if not measure.missing(whole):
             measure.found(whole)
@@ -86,11 +88,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("threads", 2), ("rows", 32), ("columns", 64), ("depth", 6)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--measures", nargs="*", default=[], help="names of some; all if absent")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     whole = subject(data(given.rows, given.columns), given.depth)
     print(f"{whole.step.token_grid.size} tokens, {given.depth} layers, {len(whole.states)} states")
-    found = measured(whole)
+    found = measured(whole, given.measures)
     cells = [[name, f"{cpu:.1f}", f"{wall:.1f}", f"{memory:.2f}"] for name, cpu, wall, memory in found]
     print(table(["measure", "processor s", "wall s", "peak GiB"], cells))
     total = sum(cpu for _, cpu, _, _ in found)
