@@ -70,7 +70,7 @@ def peak() -> float:
 
 
 def measured(whole: Subject, names: list[str]) -> list[tuple[str, float, float, float]]:
-    """(measure, processor seconds, wall seconds, peak of memory so far) of each that can be taken, or of those named."""
+    """(measure, processor seconds, wall seconds, peak of memory so far) of each that can be taken or of some."""
     found = []
     for measure in MEASURES:
         if names and measure.name not in names:
