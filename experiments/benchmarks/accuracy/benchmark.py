@@ -1,6 +1,6 @@
 """Emulators of equal training cost, trained and scored alike, see README.md.
 
-``python benchmark.py calibrate``, then ``choose``, ``train``, ``score`` and ``table``; each takes ``--only`` equations and
+``python benchmark.py calibrate``, then ``choose``, ``train`` and ``score``; each takes ``--only`` equations and
 ``--models``, and goes on where it was.
 """
 
@@ -58,7 +58,9 @@ def taught(equation: str, folder: Path) -> xr.Dataset:
     """Training trajectories, then those of validation, cut to as many frames."""
     train, valid = (load(equation, split, folder) for split in ("train", "valid"))
     valid = valid.isel(time=slice(0, train.sizes["time"]))
-    joined = xr.concat([train, valid], "sample", data_vars="minimal", coords="minimal", compat="override", join="override")
+    joined = xr.concat(
+        [train, valid], "sample", data_vars="minimal", coords="minimal", compat="override", join="override"
+    )
     return joined.assign_attrs(train.attrs, train=train.sizes["sample"])
 
 
@@ -133,7 +135,12 @@ def trained(job: Job, root: Path, device: str) -> dict[str, Any]:
     with torch.no_grad():
         found = rollout(step, valid[:, 0], LEADS)
     score = geometric(relative(found[:, 1:], valid[:, 1 : LEADS + 1]))
-    return {**dataclasses.asdict(job), "valid": score, "parameters": parameters(step), "seconds": time.time() - start}
+    return {
+        **dataclasses.asdict(job),
+        "valid": score,
+        "parameters": parameters(step),
+        "seconds": time.time() - start,
+    }
 
 
 def place(device: str) -> torch.device:
@@ -160,11 +167,16 @@ def scored(job: Job, root: Path, device: str, fine: bool = True) -> dict[str, An
     row = {**dataclasses.asdict(job), "one": once(step, test), "mean": geometric(errors[:LEADS])}
     row.update({f"at {n}": float(errors[n - 1]) for n in KEPT if n <= len(errors)})
     row["valid time"] = valid_time(found[:, 1 : test.shape[1]], test[:, 1:])
-    row["growth"] = float(found[:, : LONG + 1].square().mean((0, *range(2, found.ndim))).sqrt().max() / test.square().mean().sqrt())
+    row["growth"] = float(
+        found[:, : LONG + 1].square().mean((0, *range(2, found.ndim))).sqrt().max()
+        / test.square().mean().sqrt()
+    )
     if "unseen" in case.splits:
         unseen = tensor(load(job.equation, "unseen", folder), device)
         row["unseen"] = once(step, unseen)
-        row["unseen mean"] = geometric(relative(rollout(step, unseen[:, 0], LEADS)[:, 1:], unseen[:, 1 : LEADS + 1]))
+        row["unseen mean"] = geometric(
+            relative(rollout(step, unseen[:, 0], LEADS)[:, 1:], unseen[:, 1 : LEADS + 1])
+        )
     row["gappy"] = once(step, test, gaps=True)
     if "fine" in case.splits and fine:
         row.update(finer(step, load(job.equation, "fine", folder), device))
@@ -198,12 +210,21 @@ def finer(step: ModelStep, ds: xr.Dataset, device: str) -> dict[str, float]:
     truth, grid = tensor(ds, device), Grid.from_dataset(ds)
     row = {}
     if all(grid.periodic):
-        ours, theirs = (Waves(g, ("periodic",) * g.ndim, (False,) * truth.shape[2]) for g in (step.grid, grid))
+        ours, theirs = (
+            Waves(g, ("periodic",) * g.ndim, (False,) * truth.shape[2]) for g in (step.grid, grid)
+        )
         few = resampled(truth.cpu().double().flatten(0, 1), theirs, ours).unflatten(0, truth.shape[:2])
         chosen = np.linspace(0, truth.shape[1] - 2, 8).astype(int)
-        back = [resampled(step(few[:, n].float().to(truth.device)).cpu().double(), ours, theirs) for n in chosen]
+        back = [
+            resampled(step(few[:, n].float().to(truth.device)).cpu().double(), ours, theirs) for n in chosen
+        ]
         row["fine, resampled"] = float(
-            torch.cat([relative(b[:, None], truth.cpu()[:, n + 1 : n + 2].double()) for b, n in zip(back, chosen, strict=True)]).mean()
+            torch.cat(
+                [
+                    relative(b[:, None], truth.cpu()[:, n + 1 : n + 2].double())
+                    for b, n in zip(back, chosen, strict=True)
+                ]
+            ).mean()
         )
     try:
         row["fine"] = once(moved(step, grid), truth)
@@ -233,15 +254,23 @@ def records(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def parallel(function: Callable[..., dict[str, Any]], calls: list[tuple[Any, ...]], path: Path, options: argparse.Namespace) -> None:
+def parallel(
+    function: Callable[..., dict[str, Any]],
+    calls: list[tuple[Any, ...]],
+    path: Path,
+    options: argparse.Namespace,
+) -> None:
     """Append what each call returns to a file of lines, as soon as it is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(options.processes, context, begin, (options.data, options.threads)) as pool, path.open("a") as out:
+    with (
+        ProcessPoolExecutor(options.processes, context, begin, (options.data, options.threads)) as pool,
+        path.open("a") as out,
+    ):
         for done in as_completed([pool.submit(function, *call) for call in calls]):
             try:
                 row = done.result()
-            except Exception as error:  # noqa: BLE001 (the others go on)
+            except Exception as error:
                 print(f"failed: {error!r}", flush=True)
                 continue
             out.write(json.dumps(row) + "\n")
@@ -254,7 +283,13 @@ def jobs(options: argparse.Namespace, seeds: tuple[int, ...]) -> Iterator[Job]:
     paid = costs(options.root)
     rates = chosen_rates(records(options.root / "choice.jsonl"))
     for seed, equation, model in product(seeds, options.only, options.models):
-        yield Job(equation, model, options.rate or rates.get(model, RATES[1]), epochs_for(equation, paid[is_line(equation), model], options.budget), seed)
+        yield Job(
+            equation,
+            model,
+            options.rate or rates.get(model, RATES[1]),
+            epochs_for(equation, paid[is_line(equation), model], options.budget),
+            seed,
+        )
 
 
 def chosen_rates(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -262,15 +297,21 @@ def chosen_rates(rows: list[dict[str, Any]]) -> dict[str, float]:
     scores: dict[str, dict[float, list[float]]] = {}
     for row in rows:
         scores.setdefault(row["model"], {}).setdefault(row["rate"], []).append(math.log(row["valid"]))
-    return {model: min(found, key=lambda rate: float(np.mean(found[rate]))) for model, found in scores.items()}
+    return {
+        model: min(found, key=lambda rate: float(np.mean(found[rate]))) for model, found in scores.items()
+    }
 
 
 def main() -> None:
     """See the description of the module."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=["calibrate", "choose", "train", "score"])
-    parser.add_argument("--only", nargs="*", choices=EQUATIONS, default=[name for name in EQUATIONS if not is_line(name)])
-    parser.add_argument("--models", nargs="*", choices=entries(2), default=[m for m in entries(2) if m != "convnet"])
+    parser.add_argument(
+        "--only", nargs="*", choices=EQUATIONS, default=[name for name in EQUATIONS if not is_line(name)]
+    )
+    parser.add_argument(
+        "--models", nargs="*", choices=entries(2), default=[m for m in entries(2) if m != "convnet"]
+    )
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--budget", type=float, default=240.0, help="CPU seconds of one training")
     parser.add_argument("--rate", type=float, default=0.0, help="instead of the chosen ones")
@@ -300,11 +341,18 @@ def main() -> None:
         parallel(trained, [(job, root, options.device) for job in wanted], root / "trained.jsonl", options)
     else:
         names = {field.name for field in dataclasses.fields(Job)}
-        rows = [r for r in records(root / "trained.jsonl") if r["equation"] in options.only and "error" not in r]
+        rows = [
+            r for r in records(root / "trained.jsonl") if r["equation"] in options.only and "error" not in r
+        ]
         done = {(r["equation"], r["model"], r["seed"]) for r in records(root / "scores.jsonl")}
         ready = [Job(**{k: v for k, v in row.items() if k in names}) for row in rows]
         wanted = [j for j in ready if (j.equation, j.model, j.seed) not in done]
-        parallel(scored, [(job, root, options.device, not options.no_fine) for job in wanted], root / "scores.jsonl", options)
+        parallel(
+            scored,
+            [(job, root, options.device, not options.no_fine) for job in wanted],
+            root / "scores.jsonl",
+            options,
+        )
 
 
 if __name__ == "__main__":

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import xarray as xr
 from jaxtyping import Float
 from peers import PEERS, Factory
@@ -66,7 +64,9 @@ def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int = BATCH) -
     """Train a model; ``ds`` holds the training trajectories, then those of validation."""
     names = [name for name in ds.dims if name not in ("sample", "time")]
     train, last = int(ds.attrs["train"]), ds.sizes["sample"] - 1
-    split = Split("sample", (0, train), (train, last), (last, last + 1))  # the test part is that of other files
+    split = Split(
+        "sample", (0, train), (train, last), (last, last + 1)
+    )  # the test part is that of other files
     entry = entries(len(names))[job.model]
     config = RunConfig(
         name=job.name,
@@ -97,7 +97,9 @@ def parameters(step: ModelStep) -> int:
     return sum(p.numel() * (2 if p.is_complex() else 1) for p in step.network.parameters())
 
 
-def relative(found: Float[Tensor, "sample *rest"], truth: Float[Tensor, "sample *rest"]) -> Float[Tensor, " rest"]:
+def relative(
+    found: Float[Tensor, "sample *rest"], truth: Float[Tensor, "sample *rest"]
+) -> Float[Tensor, " rest"]:
     """nRMSE of (sample, time, variable, *space): |u - u'| / |u| of each variable, mean over samples and variables."""
     space = tuple(range(3, truth.ndim))
     squares = (found - truth).square().sum(space) / truth.square().sum(space)
@@ -107,5 +109,3 @@ def relative(found: Float[Tensor, "sample *rest"], truth: Float[Tensor, "sample 
 def geometric(errors: Float[Tensor, " lead"]) -> float:
     """exp of the mean logarithm; infinite where one is not finite."""
     return float(errors.double().log().mean().exp()) if errors.isfinite().all() else math.inf
-
-
