@@ -1,0 +1,190 @@
+"""Sea level pressure 6 to 24 hours ahead: networks of equal training cost against what is simpler, see README.md.
+
+Usage: ``python experiments/benchmarks/pressure/benchmark.py FILE [--part validate] [--epochs 20] [--seeds 1]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from opponents import HISTORY, opponents
+from torch.utils.data import DataLoader
+from unet import UNet
+
+from gridvit.analysis.skill import PERSISTENCE, area_weights, score_table, square_errors
+from gridvit.config import DataConfig, ModelConfig, RunConfig, Split, TrainingConfig
+from gridvit.data.fields import Fields, load
+from gridvit.data.samples import Windows, whole_batch
+from gridvit.data.windows import partition
+from gridvit.nn.own import Network
+from gridvit.nn.step import ModelStep
+from gridvit.run.cases import Cases
+from gridvit.run.evaluate import direct
+from gridvit.training.plan import Plan, plan
+from gridvit.training.schedule import decayed_groups
+from gridvit.training.train import fit
+
+SPLIT = Split(along="time", train=(0, 270), validate=(270, 300), test=(300, 360))
+LEADS = (1, 2, 3, 4)
+RADII = (2, 3, 4, 5)
+ROUNDS = 7
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network and how it learns; one of one's own by what makes it from inputs, outputs and grid."""
+
+    model: ModelConfig
+    training: TrainingConfig
+    network: Network | None = None
+
+
+TRAINING = TrainingConfig(
+    batch_size=8,
+    learning_rate=2e-3,
+    weight_decay=0.05,
+    warmup_steps=20,
+    shift=("longitude",),
+    accelerator="cpu",
+)
+ENTRIES = {
+    "gridvit": Entry(
+        ModelConfig(
+            patch=(6, 6), width=64, depth=2, heads=4, features=("local_time",), embed="conv", decode="conv"
+        ),
+        TRAINING,
+    ),
+    "U-Net": Entry(ModelConfig(kind="own", patch=(4, 4), features=("local_time",)), TRAINING, UNet),
+}
+
+
+def planned(entry: Entry, fields: Fields, epochs: int, seed: int) -> Plan:
+    """Of one training."""
+    data = DataConfig(history=HISTORY, leads=LEADS, split=SPLIT)
+    training = replace(entry.training, epochs=epochs, seed=seed)
+    return plan(RunConfig(data=data, model=entry.model, training=training), fields, network=entry.network)
+
+
+def step_costs(entries: Mapping[str, Entry], fields: Fields, rounds: int = ROUNDS) -> dict[str, float]:
+    """Processor seconds of a step of the optimiser, the median of ``rounds`` in which all entries take turns.
+
+    Processor time does not count what other programs do meanwhile; what they take from shared caches and units is in
+    all entries alike, as they alternate.
+    """
+    steppers = {name: stepper(planned(entry, fields, 1, 0)) for name, entry in entries.items()}
+    taken: dict[str, list[float]] = {name: [] for name in entries}
+    for _ in range(rounds + 1):
+        for name, step in steppers.items():
+            began = time.process_time()
+            step()
+            taken[name].append(time.process_time() - began)
+    return {name: float(np.median(times[1:])) for name, times in taken.items()}
+
+
+def stepper(given: Plan) -> Callable[[], None]:
+    """A function that takes one step of the optimiser on the first windows of the train part."""
+    objective, size = given.objective(), given.config.training.batch_size
+    windows = Windows(given.parts["train"], objective.offsets)
+    batch = next(iter(DataLoader(windows, batch_size=size, collate_fn=whole_batch)))
+    optimizer = torch.optim.AdamW(decayed_groups(objective, given.config.training.weight_decay), lr=1e-6)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        objective.loss(batch, []).backward()
+        optimizer.step()
+
+    return step
+
+
+def epochs_of_equal_cost(entries: Mapping[str, Entry], fields: Fields, epochs: int) -> dict[str, int]:
+    """``epochs`` of the first entry; of each other as many as its steps cost the same."""
+    costs, windows = step_costs(entries, fields), SPLIT.train[1] - HISTORY - LEADS[-1] + 1
+    of_one = {name: cost * -(-windows // entries[name].training.batch_size) for name, cost in costs.items()}
+    budget = epochs * next(iter(of_one.values()))
+    return {name: max(1, round(budget / cost)) for name, cost in of_one.items()}
+
+
+def trained(entry: Entry, fields: Fields, epochs: int, seed: int) -> ModelStep:
+    """The weights of the epoch with the lowest validation loss."""
+    with tempfile.TemporaryDirectory() as folder:
+        return fit(planned(entry, fields, epochs, seed), Path(folder))
+
+
+def table(errors: Mapping[str, np.ndarray], cases: Cases, notes: Mapping[str, str]) -> str:
+    """RMSE over that of persistence with 95 % intervals; of persistence itself the RMSE."""
+    step = cases.fields.step
+    hours, _ = step.leads(cases.leads)
+    unit = cases.fields.targets.variables[0].units
+    scores = score_table(errors, hours, {"msl": unit}, block=cases.leads[-1]).isel(variable=0)
+    lines = [
+        f"| | {' | '.join(f'{hour:g} h' for hour in hours)} | training |",
+        "|---" * (len(hours) + 2) + "|",
+    ]
+    for name in errors:
+        row = scores.sel(model=name)
+        if name == PERSISTENCE:
+            cells = [f"1 ({e:.0f} {unit})" for e in row.rmse.values]
+        else:
+            shown = zip(row.ratio.values, row.ratio_low.values, row.ratio_high.values, strict=True)
+            cells = [f"{r:.3f} [{low:.3f}, {high:.3f}]" for r, low, high in shown]
+        lines.append(f"| {name} | {' | '.join(cells)} | {notes.get(name, '')} |")
+    return "\n".join(lines)
+
+
+def benchmark(
+    path: str, part: str, epochs: int, seeds: int, entries: Mapping[str, Entry], radii: Sequence[int]
+) -> str:
+    """Train everything, and the table of one part."""
+    fields = load(path)
+    parts = partition(SPLIT, fields)
+    errors: dict[str, np.ndarray] = {}
+    notes: dict[str, str] = {}
+    given = epochs_of_equal_cost(entries, fields, epochs)
+    for name, entry in entries.items():
+        for seed in range(seeds):
+            began = time.process_time()
+            step = trained(entry, fields, given[name], seed)
+            spent = time.process_time() - began
+            cases = Cases.of(parts[part], LEADS, step.channels)
+            errors[row := f"{name}, seed {seed}"] = scored(direct(step, cases), cases)
+            count = sum(p.numel() for p in step.parameters())
+            notes[row] = f"{given[name]} epochs, {spent:.0f} s, {count:,} parameters"
+            logging.info("%s: %s", row, np.sqrt(errors[row].mean((0, 2))))
+    for name, forecast in opponents(parts, cases, radii):
+        errors[name] = scored(forecast, cases)
+    return table(errors, cases, notes)
+
+
+def scored(forecast: np.ndarray, cases: Cases) -> np.ndarray:
+    """Square errors of each case and lead."""
+    return square_errors(forecast, cases.truth, area_weights(cases.fields.grid))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table."""
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("path", help="six-hourly global sea level pressure")
+    options.add_argument("--part", choices=("validate", "test"), default="test")
+    options.add_argument("--epochs", type=int, default=20, help="of the first network, which set the budget")
+    options.add_argument("--seeds", type=int, default=1)
+    options.add_argument("--radii", type=int, nargs="+", default=RADII, help="of the ridge, to choose from")
+    chosen = options.parse_args(arguments)
+    warnings.filterwarnings("ignore")
+    logging.getLogger("gridvit").setLevel(logging.WARNING)
+    torch.set_num_threads(1)  # processor time is then that of one core
+    print(benchmark(chosen.path, chosen.part, chosen.epochs, chosen.seeds, ENTRIES, chosen.radii))
+
+
+if __name__ == "__main__":
+    main()
