@@ -10,17 +10,19 @@ import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from opponents import HISTORY, opponents
+from opponents import HISTORY, anomalies, opponents
 from torch.utils.data import DataLoader
 from unet import UNet
 
 from gridvit.analysis.skill import PERSISTENCE, area_weights, score_table, square_errors
+from gridvit.channels import Channels
+from gridvit.climatology import Climatology
 from gridvit.config import DataConfig, ModelConfig, RunConfig, Split, TrainingConfig
 from gridvit.data.fields import Fields, load
 from gridvit.data.samples import Windows, whole_batch
@@ -28,7 +30,7 @@ from gridvit.data.windows import partition
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 from gridvit.run.cases import Cases
-from gridvit.run.evaluate import direct
+from gridvit.run.evaluate import direct, emulated
 from gridvit.training.plan import Plan, plan
 from gridvit.training.schedule import decayed_groups
 from gridvit.training.train import fit
@@ -41,11 +43,19 @@ ROUNDS = 7
 
 @dataclass(frozen=True)
 class Entry:
-    """A network and how it learns; one of one's own by what makes it from inputs, outputs and grid."""
+    """A network and how it learns; one of one's own by what makes it from inputs, outputs and grid.
+
+    With several ``leads`` each is forecast in one step, with one the forecast goes on step after step.
+    """
 
     model: ModelConfig
     training: TrainingConfig
     network: Network | None = None
+    leads: tuple[int, ...] = LEADS
+
+    def forecast(self, step: ModelStep, cases: Cases) -> np.ndarray:
+        """(case, lead, variable, *space)."""
+        return direct(step, cases) if len(self.leads) > 1 else emulated(step, cases)
 
 
 TRAINING = TrainingConfig(
@@ -69,48 +79,50 @@ ENTRIES = {
 
 def planned(entry: Entry, fields: Fields, epochs: int, seed: int) -> Plan:
     """Of one training."""
-    data = DataConfig(history=HISTORY, leads=LEADS, split=SPLIT)
+    data = DataConfig(history=HISTORY, leads=entry.leads, split=SPLIT)
     training = replace(entry.training, epochs=epochs, seed=seed)
     return plan(RunConfig(data=data, model=entry.model, training=training), fields, network=entry.network)
 
 
-def step_costs(entries: Mapping[str, Entry], fields: Fields, rounds: int = ROUNDS) -> dict[str, float]:
-    """Processor seconds of a step of the optimiser, the median of ``rounds`` in which all entries take turns.
+def epoch_costs(entries: Mapping[str, Entry], fields: Fields, rounds: int = ROUNDS) -> dict[str, float]:
+    """Processor seconds of an epoch: its steps, each the median of ``rounds`` in which all entries take turns.
 
     Processor time does not count what other programs do meanwhile; what they take from shared caches and units is in
     all entries alike, as they alternate.
     """
-    steppers = {name: stepper(planned(entry, fields, 1, 0)) for name, entry in entries.items()}
+    epochs = {name: Epoch(planned(entry, fields, 1, 0)) for name, entry in entries.items()}
     taken: dict[str, list[float]] = {name: [] for name in entries}
     for _ in range(rounds + 1):
-        for name, step in steppers.items():
+        for name, epoch in epochs.items():
             began = time.process_time()
-            step()
+            epoch.step()
             taken[name].append(time.process_time() - began)
-    return {name: float(np.median(times[1:])) for name, times in taken.items()}
+    return {name: epochs[name].steps * float(np.median(times[1:])) for name, times in taken.items()}
 
 
-def stepper(given: Plan) -> Callable[[], None]:
-    """A function that takes one step of the optimiser on the first windows of the train part."""
-    objective, size = given.objective(), given.config.training.batch_size
-    windows = Windows(given.parts["train"], objective.offsets)
-    batch = next(iter(DataLoader(windows, batch_size=size, collate_fn=whole_batch)))
-    optimizer = torch.optim.AdamW(decayed_groups(objective, given.config.training.weight_decay), lr=1e-6)
+class Epoch:
+    """The steps of the optimiser in an epoch; all of them on the first windows of the train part."""
 
-    def step() -> None:
-        optimizer.zero_grad()
-        objective.loss(batch, []).backward()
-        optimizer.step()
+    def __init__(self, given: Plan) -> None:
+        self.objective, size = given.objective(), given.config.training.batch_size
+        windows = Windows(given.parts["train"], self.objective.offsets)
+        self.steps = -(-len(windows) // size)
+        self.batch = next(iter(DataLoader(windows, batch_size=size, collate_fn=whole_batch)))
+        groups = decayed_groups(self.objective, given.config.training.weight_decay)
+        self.optimizer = torch.optim.AdamW(groups, lr=1e-6)
 
-    return step
+    def step(self) -> None:
+        """Forward, backward, update."""
+        self.optimizer.zero_grad()
+        self.objective.loss(self.batch, []).backward()
+        self.optimizer.step()
 
 
 def epochs_of_equal_cost(entries: Mapping[str, Entry], fields: Fields, epochs: int) -> dict[str, int]:
-    """``epochs`` of the first entry; of each other as many as its steps cost the same."""
-    costs, windows = step_costs(entries, fields), SPLIT.train[1] - HISTORY - LEADS[-1] + 1
-    of_one = {name: cost * -(-windows // entries[name].training.batch_size) for name, cost in costs.items()}
-    budget = epochs * next(iter(of_one.values()))
-    return {name: max(1, round(budget / cost)) for name, cost in of_one.items()}
+    """``epochs`` of the first entry; of each other as many as cost the same."""
+    costs = epoch_costs(entries, fields)
+    budget = epochs * next(iter(costs.values()))
+    return {name: max(1, round(budget / cost)) for name, cost in costs.items()}
 
 
 def trained(entry: Entry, fields: Fields, epochs: int, seed: int) -> ModelStep:
@@ -146,20 +158,23 @@ def benchmark(
     """Train everything, and the table of one part."""
     fields = load(path)
     parts = partition(SPLIT, fields)
+    climatology = Climatology.fit(parts["train"].array, parts["train"].times)
+    away = anomalies(fields, climatology)
+    cases = Cases.of(parts[part], LEADS, Channels(fields.names, history=HISTORY, leads=LEADS))
+    started = replace(cases, fields=partition(SPLIT, away)[part])
     errors: dict[str, np.ndarray] = {}
     notes: dict[str, str] = {}
-    given = epochs_of_equal_cost(entries, fields, epochs)
+    given = epochs_of_equal_cost(entries, away, epochs)
     for name, entry in entries.items():
         for seed in range(seeds):
             began = time.process_time()
-            step = trained(entry, fields, given[name], seed)
+            step = trained(entry, away, given[name], seed)
             spent = time.process_time() - began
-            cases = Cases.of(parts[part], LEADS, step.channels)
-            errors[row := f"{name}, seed {seed}"] = scored(direct(step, cases), cases)
+            forecast = entry.forecast(step, started) + climatology(cases.valid_times)
+            errors[row := f"{name}, seed {seed}"] = scored(forecast, cases)
             count = sum(p.numel() for p in step.parameters())
             notes[row] = f"{given[name]} epochs, {spent:.0f} s, {count:,} parameters"
-            logging.info("%s: %s", row, np.sqrt(errors[row].mean((0, 2))))
-    for name, forecast in opponents(parts, cases, radii):
+    for name, forecast in opponents(parts, cases, climatology, radii):
         errors[name] = scored(forecast, cases)
     return table(errors, cases, notes)
 

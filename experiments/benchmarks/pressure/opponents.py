@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float
@@ -20,34 +21,42 @@ HISTORY = 2
 Forecast = Float[np.ndarray, "case lead variable *space"]
 
 
-def opponents(parts: dict[str, Fields], cases: Cases, radii: Sequence[int]) -> Iterator[tuple[str, Forecast]]:
-    """Forecasts by name; fitted on the train part, and what there is to choose on the validation part."""
+def anomalies(fields: Fields, climatology: Climatology) -> Fields:
+    """u(t) - c(t)."""
+    away = fields.array - climatology.at(fields.times)
+    return replace(fields, values=away.astype(np.float32))
+
+
+def opponents(
+    parts: dict[str, Fields], cases: Cases, climatology: Climatology, radii: Sequence[int]
+) -> Iterator[tuple[str, Forecast]]:
+    """Forecasts by name; fitted on the train part, and what there is to choose on the validation part.
+
+    ``cases`` are those of the whole fields; regressions see anomalies from the climatology of the train part.
+    """
     leads, grid = cases.leads, parts["train"].grid
-    train, validate = parts["train"], parts["validate"]
+    train = parts["train"]
     yield PERSISTENCE, np.repeat(cases.states[:, None], len(leads), axis=1)
     yield "damped persistence", DampedPersistence.fit(train.array, leads, grid)(cases.states)
-    climatology = Climatology.fit(train.array, train.times)
     yield climatology.name, climatology(cases.valid_times)
-    anomalies = [part.array - climatology.at(part.times) for part in (train, validate)]
-    frames = cases.frames(slice(None))
-    early = cases.times[:, None] - np.arange(HISTORY) * (cases.times[1] - cases.times[0])
-    starts = frames[:, ::-1] - climatology(early)  # the latest first
-    ahead = climatology(cases.valid_times)
+    away = [anomalies(parts[name], climatology).array for name in ("train", "validate")]
+    frames = replace(cases, fields=anomalies(cases.fields, climatology)).frames(slice(None))
+    starts, ahead = frames[:, ::-1], climatology(cases.valid_times)  # the latest first
     for history in (1, HISTORY):
         start = starts[:, :history].reshape(len(starts), -1, *grid.shape)
-        inverse = LinearInverse.fit(anomalies[0], anomalies[1], grid, leads, history)
+        inverse = LinearInverse.fit(*away, grid, leads, history)
         name = f"linear inverse model, {len(inverse.propagator)} EOFs"
         yield f"{name}, {_frames(history)}", inverse(start) + ahead
-        ridge, radius = chosen_ridge(anomalies, grid, leads, history, radii)
+        ridge, radius = chosen_ridge(away, grid, leads, history, radii)
         side = 2 * radius + 1
         yield f"local ridge of {side} x {side}, {_frames(history)}", ridge(start) + ahead
 
 
 def chosen_ridge(
-    anomalies: Sequence[np.ndarray], grid: Grid, leads: Sequence[int], history: int, radii: Sequence[int]
+    away: Sequence[np.ndarray], grid: Grid, leads: Sequence[int], history: int, radii: Sequence[int]
 ) -> tuple[LocalRidge, int]:
     """The ridge of the radius with the least error on the validation part, relative to persistence, over all leads."""
-    train, validate = (companion(part, history) for part in anomalies)
+    train, validate = (companion(part, history) for part in away)
     times = validate.shape[1] - max(leads)
     truth = validate[0, np.arange(times)[:, None] + np.array(leads)][:, :, :1]
     starts, weights = validate[0, :times], area_weights(grid)
