@@ -45,21 +45,22 @@ ROUNDS = 7
 class Entry:
     """A network and how it learns; one of one's own by what makes it from inputs, outputs and grid.
 
-    With several ``leads`` each is forecast in one step, with one the forecast goes on step after step.
+    The forecast goes on step after step, unless it is ``straight``: each of the ``leads`` in one step of its own.
     """
 
     model: ModelConfig
     training: TrainingConfig
     network: Network | None = None
     leads: tuple[int, ...] = LEADS
+    straight: bool = False
 
     def forecast(self, step: ModelStep, cases: Cases) -> np.ndarray:
         """(case, lead, variable, *space)."""
-        return direct(step, cases) if len(self.leads) > 1 else emulated(step, cases)
+        return direct(step, cases) if self.straight else emulated(step, cases)
 
 
 TRAINING = TrainingConfig(
-    batch_size=8,
+    batch_size=4,
     learning_rate=2e-3,
     weight_decay=0.05,
     warmup_steps=20,
@@ -69,11 +70,20 @@ TRAINING = TrainingConfig(
 ENTRIES = {
     "gridvit": Entry(
         ModelConfig(
-            patch=(6, 6), width=64, depth=2, heads=4, features=("local_time",), embed="conv", decode="conv"
+            patch=(6, 6),
+            width=64,
+            depth=2,
+            heads=4,
+            features=("local_time", "latitude"),
+            embed="conv",
+            decode="conv",
+            channels=16,
         ),
         TRAINING,
     ),
-    "U-Net": Entry(ModelConfig(kind="own", patch=(4, 4), features=("local_time",)), TRAINING, UNet),
+    "U-Net": Entry(
+        ModelConfig(kind="own", patch=(4, 4), features=("local_time", "latitude")), TRAINING, UNet
+    ),
 }
 
 
