@@ -81,6 +81,28 @@ def test_the_whole_table_at_toy_size(benchmark: ModuleType, pressure: xr.Dataset
     assert all(np.isfinite(ratio) for ratio in ratios.values())
 
 
+def test_a_change_is_scored_against_the_ridge(
+    benchmark: ModuleType, pressure: xr.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An untrained network is persistence: against the ridge of one tenth of that error it has to lose."""
+    monkeypatch.setitem(sys.modules, "benchmark", benchmark)
+    monkeypatch.delitem(sys.modules, "ablation", raising=False)
+    ablation = importlib.import_module("ablation")
+    monkeypatch.setattr(ablation, "RADIUS", 1)
+    still = small(benchmark)["gridvit"]
+    still = replace(still, training=replace(still.training, learning_rate=1e-12))
+    monkeypatch.setattr(ablation, "CHANGES", {"as it is": still, "left out": still})
+    ridge, row = (line.strip("| ").split(" | ") for line in ablation.rows(pressure, ["as it is"], 1))
+    assert ridge[0] == "ridge"
+    persistence = float(row[1]) * float(ridge[1].removeprefix("1 (").removesuffix(" Pa)"))
+    away = load(pressure).array[0, 270:300, 0]
+    climatology = np.stack([load(pressure).array[0, h:270:4, 0].mean(0) for h in range(4)])
+    away = away - climatology[np.arange(270, 300) % 4]
+    weights = Grid.latlon(7, 12, poles=True).areas
+    change = np.sqrt((((away[2:27] - away[1:26]) ** 2) * weights).sum((1, 2)).mean() / weights.sum())
+    assert persistence == pytest.approx(change, rel=2e-3)
+
+
 def test_equal_cost_is_equal_processor_time(
     benchmark: ModuleType, pressure: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,10 +39,17 @@ def changed(leads: tuple[int, ...] = LEADS, model: dict[str, Any] | None = None,
     )
 
 
+WHOLE = "fields in the place of anomalies"
 CHANGES: dict[str, Entry] = {
     "as it is": BASE,
+    "each lead in one step": replace(BASE, straight=True),
+    "next step alone": changed(leads=(1,)),
+    "without latitude": changed(model={"features": ("local_time",)}),
+    "learning rate 4e-3": changed(learning_rate=4e-3),
+    "average of weights, 0.99": changed(ema=0.99),
+    "channels 24, batches of 8": changed(model={"channels": 24}, batch_size=8),
+    WHOLE: BASE,
 }
-WHOLE = "fields in the place of anomalies"
 
 
 def ridge_errors(fields: Fields, cases: Cases) -> np.ndarray:
