@@ -44,6 +44,7 @@ CHANGES: dict[str, Entry] = {
     "as it is": BASE,
     "each lead in one step": replace(BASE, straight=True),
     "next step alone": changed(leads=(1,)),
+    "earlier frames as they are": changed(model={"earlier": "frames"}),
     "without latitude": changed(model={"features": ("local_time",)}),
     "learning rate 4e-3": changed(learning_rate=4e-3),
     "average of weights, 0.99": changed(ema=0.99),
