@@ -46,18 +46,17 @@ log = logging.getLogger("pressure")
 class Entry:
     """A network and how it learns; one of one's own by what makes it from inputs, outputs and grid.
 
-    The forecast goes on step after step, unless it is ``straight``: each of the ``leads`` in one step of its own.
+    Each of the ``leads`` is forecast in one step of its own; with one of them the forecast goes on step after step.
     """
 
     model: ModelConfig
     training: TrainingConfig
     network: Network | None = None
     leads: tuple[int, ...] = LEADS
-    straight: bool = False
 
     def forecast(self, step: ModelStep, cases: Cases) -> np.ndarray:
         """(case, lead, variable, *space)."""
-        return direct(step, cases) if self.straight else emulated(step, cases)
+        return direct(step, cases) if len(self.leads) > 1 else emulated(step, cases)
 
 
 TRAINING = TrainingConfig(
@@ -73,13 +72,15 @@ ENTRIES = {
         ModelConfig(
             patch=(6, 6),
             width=64,
-            depth=2,
+            depth=3,
             heads=4,
             features=("local_time", "latitude"),
             earlier="differences",
             embed="conv",
             decode="conv",
             channels=16,
+            between=32,
+            local=True,
         ),
         TRAINING,
     ),
