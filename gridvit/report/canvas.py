@@ -246,3 +246,9 @@ def _ticks(axis: xr.DataArray) -> MaxNLocator:
     if str(axis.attrs.get("units", "")).startswith("degree"):
         return MaxNLocator(4, steps=[1, 1.5, 3, 6, 9, 10])
     return MaxNLocator(4, integer=axis.dtype.kind == "i")
+
+
+def row_height(array: xr.DataArray, columns: int) -> float:
+    """Inches that a row of equal-aspect maps needs; at most 2.2, so that four rows print on one page."""
+    y, x = (np.ptp(coordinate(array, str(dim)).values.astype(float)) for dim in array.dims[-2:])
+    return float(np.clip((WIDTH - 0.8) / columns * y / max(x, 1e-30) + 0.35, 1.0, 2.2))

@@ -13,6 +13,9 @@ Table = tuple[list[str], list[list[str]]]
 
 WAVES = (2, 4, 6, 8, 10)
 LEADS = 5  # columns that a printed page holds beside the names
+COLUMNS = 7  # of numbers
+HEAD_MEASURES = ("attention_distance", "attention_rms", "attention_uniform", "attention_uniform_rms", "attention_ratio",
+                 "effective_area_fraction", "bias_length")  # fmt: skip
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -120,21 +123,31 @@ def scalar_table(analysis: xr.Dataset) -> Table:
     ]
 
 
+def attention_tables(analysis: xr.Dataset) -> list[Table]:
+    """A row per layer and head, a column per measure, the known ones first; as many tables as a page needs."""
+    found = [str(name) for name, array in analysis.data_vars.items() if set(array.dims) == {"layer", "head"}]
+    names = [name for name in HEAD_MEASURES if name in found]
+    names += [name for name in found if name not in HEAD_MEASURES and not is_end(analysis, name)]
+    return [_head_table(analysis, names[first : first + COLUMNS]) for first in range(0, len(names), COLUMNS)]
+
+
 def attention_table(analysis: xr.Dataset) -> Table:
-    """A row per layer and head: distances, ratio to uniform attention, effective area, bias length."""
-    known = (
-        "attention_distance",
-        "attention_rms",
-        "attention_uniform",
-        "attention_uniform_rms",
-        "attention_ratio",
-    )
-    names = [name for name in (*known, "effective_area_fraction", "bias_length") if name in analysis]
+    """The first of ``attention_tables``, of the known measures."""
+    return _head_table(analysis, [name for name in HEAD_MEASURES if name in analysis])
+
+
+def _head_table(analysis: xr.Dataset, names: list[str]) -> Table:
     arrays = [ordered(analysis, name, "layer", "head") for name in names]
     layers, heads = (coordinate(arrays[0], dim).values for dim in ("layer", "head"))
     pairs = [f"{layer}, {head}" for layer in layers for head in heads]
     cells = np.stack([array.values.ravel() for array in arrays], axis=1)
     return ["layer, head", *map(label, arrays)], _rows(pairs, cells)
+
+
+def is_end(dataset: xr.Dataset, name: str) -> bool:
+    """Is the variable an end of the interval of another?"""
+    base, _, end = name.rpartition("_")
+    return end in ("low", "high") and base in dataset
 
 
 def _rows(names: xr.DataArray | list[str], cells: np.ndarray) -> list[list[str]]:

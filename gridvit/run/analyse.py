@@ -31,6 +31,7 @@ from gridvit.physics import SCHEMES, LinearEquation, LinearScheme, linear_scheme
 from gridvit.rollout import Context, Step
 from gridvit.run.evaluate import maker_name, solvers
 from gridvit.run.folder import RunFolder
+from gridvit.run.places import attention_places
 from gridvit.stencil import Stencil
 
 log = logging.getLogger("gridvit")
@@ -62,6 +63,7 @@ def analyse(
         log.info("left out attention: the network is one of your own")
     else:
         found.append(attention(forecaster.step, states, context))
+        found.append(attention_places(forecaster.step, states, context))
         log.info("measured attention")
     grid, double = forecaster.grid, forecaster.step.double()
     if not channels.prognostic:
