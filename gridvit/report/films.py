@@ -18,10 +18,11 @@ from gridvit.report.canvas import (
 )
 from gridvit.report.coast import Lines, on_globe
 from gridvit.report.forecasts import field_scale, first_cases, lead_name, panel_titles, valid
-from gridvit.report.plates import Plates, Scale
+from gridvit.report.plates import Face, Plates, Scale
 from gridvit.report.tables import number
 
 VALUES = 2**21  # of one film: a page of some megabytes
+COLUMNS = 6  # of maps, at most
 DECADES = 1e-3  # the least share of the greatest attention that has a colour of its own
 
 
@@ -45,9 +46,8 @@ def rollout_film(forecast: xr.Dataset, truth: xr.Dataset | None, variable: str, 
         scales = [scale, scale, Scale(symmetric(error.values), DIVERGING, f"error ({units})")]
     told = [f"{lead_name(predicted, i)}{valid(predicted, i)}" for i in range(len(chosen))]
     frames = np.stack([field.values for field in fields], axis=1)
-    over = coast if on_globe(predicted) else ()
-    edges, span = edges_of(predicted), span_of(predicted)
-    return Plates(f"film_{variable}", frames, panel_titles(known), told, scales, edges, span, coast=over)
+    shown = list(zip(panel_titles(known), scales, strict=True))
+    return Plates(f"film_{variable}", frames, shown, told, face_of(predicted, coast))
 
 
 def attention_places(analysis: xr.Dataset, coast: Lines = ()) -> Plates:
@@ -65,11 +65,14 @@ def attention_places(analysis: xr.Dataset, coast: Lines = ()) -> Plates:
     peak = peak_of(array.values)
     scale = Scale(LogNorm(peak * DECADES, peak, clip=True), SEQUENTIAL, label(array))
     frames = array.values.reshape(count, layers * heads, *array.shape[3:])
-    over, span = (coast if on_globe(array) else ()), span_of(array)
-    return Plates(
-        "attention_places", frames, titles, told, [scale] * len(titles), edges_of(array), span, places, over,
-        middle(places),
-    )  # fmt: skip
+    shown = [(title, scale) for title in titles]
+    start, columns = middle(places), min(heads, COLUMNS)
+    return Plates("attention_places", frames, shown, told, face_of(array, coast), places, start, columns)
+
+
+def face_of(array: xr.DataArray, coast: Lines) -> Face:
+    """The last two dimensions as a map, with its coast where they are latitude and longitude."""
+    return Face(edges_of(array), span_of(array), coast if on_globe(array) else ())
 
 
 def axes_of(array: xr.DataArray) -> list[str]:

@@ -29,7 +29,7 @@ from gridvit.report.forecasts import field_scale
 from gridvit.report.tables import COLUMNS, Table, is_end, number
 
 KNOWN = {*ATTENTION, *SCHEME, *SPHERE, *TABLES, "attention_stencil", "attention_map", "phase_speed", "diffusivity",
-         "reaction", "distance_weighted", "zonal_amplification"}  # fmt: skip
+         "reaction", "misfit", "distance_weighted", "zonal_amplification"}  # fmt: skip
 FEW = 6  # whole numbers along a dimension that are names rather than an axis
 PANELS, LINES, ROWS = 12, 8, 48  # that a page shows of one variable
 
@@ -111,7 +111,8 @@ def curves(dataset: xr.Dataset, name: str) -> Figure:
     for row, panel in enumerate(axes):
         for line, style in enumerate(head_styles(min(LINES, whole.shape[1]))):
             text = named(whole, str(whole.dims[1]), line) if array.ndim > 1 else ""
-            panel.plot(x.values, whole.values[row, line], label=text, **style)
+            dots = "." if x.size <= 24 else ""
+            panel.plot(x.values, whole.values[row, line], label=text, marker=dots, **style)
             if f"{name}_low" in dataset and f"{name}_high" in dataset:
                 ends = (dataset[f"{name}_{end}"].transpose(*array.dims).values for end in ("low", "high"))
                 low, high = (end.reshape(whole.shape)[row, line] for end in ends)

@@ -38,10 +38,12 @@ pre { background: #f6f6f4; padding: .8rem; overflow-x: auto; font-size: .82rem; 
 summary { cursor: pointer; }
 ul.verdict { border-left: 4px solid #0072B2; background: #f2f7fb; padding: .6rem 1rem .6rem 2rem; margin: 1rem 0; }
 ul.verdict li { margin: .25rem 0; }
-@media (max-width: 40rem) { nav ol { columns: 1; } body { margin: 1rem auto; } }
+@media screen and (max-width: 40rem) { nav ol { columns: 1; } body { margin: 1rem auto; }
+  .picture { overflow-x: auto; } figure .picture img { width: auto; min-width: 34rem; } }
 @media print { body { max-width: none; margin: 0; font-size: 11pt; } figure, table { break-inside: avoid; }
   h2 { break-after: avoid; } .wide { overflow: visible; } table { font-size: 8pt; }
-  nav { display: none; } a { color: inherit; } ul.verdict { print-color-adjust: exact; } }
+  nav { display: none; } a { color: inherit; } ::details-content { display: block; content-visibility: visible; }
+  ul.verdict { print-color-adjust: exact; break-inside: avoid; } pre { columns: 2; } }
 """
 
 
@@ -149,7 +151,9 @@ def _figure(caption: str, image: bytes) -> str:
     data = base64.b64encode(image).decode("ascii")
     alt = escape(caption.split(". ")[0])
     image_tag = f'<img src="data:image/png;base64,{data}" alt="{alt}">'
-    return f"<figure>{image_tag}<figcaption>{escape(caption)}</figcaption></figure>"
+    return (
+        f'<figure><div class="picture">{image_tag}</div><figcaption>{escape(caption)}</figcaption></figure>'
+    )
 
 
 def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -20,6 +20,7 @@ from matplotlib.colors import Normalize
 from PIL import Image
 
 from gridvit.report.coast import Lines, path_data
+from gridvit.report.tables import number
 
 MISSING = (208, 208, 208)
 TICKS = 5
@@ -27,19 +28,20 @@ SHARP = 480  # pixels that a panel has at least, so that cells keep their edges 
 
 CSS = """
 .panels { display: grid; gap: .5rem; grid-template-columns:
-          repeat(auto-fill, minmax(max(7rem, calc(100% / var(--columns) - .5rem)), 1fr)); }
+          repeat(auto-fill, minmax(max(var(--least), calc(100% / var(--columns) - .5rem)), 1fr)); }
 .panels span { display: block; font-size: .78rem; color: #333; }
 .face { position: relative; border: 1px solid #888; }
 .face canvas, .face svg { position: absolute; inset: 0; width: 100%; height: 100%; image-rendering: pixelated; }
 .face i { position: absolute; width: 11px; height: 11px; margin: -7px; border: 2px solid #000; border-radius: 50%;
           box-shadow: 0 0 0 1.5px #fff; pointer-events: none; }
+.plates .store { position: absolute; width: 0; height: 0; }
 .places .face { cursor: crosshair; }
 .bars { display: flex; flex-wrap: wrap; gap: .4rem 2rem; margin: .6rem 0; font-size: .78rem; }
 .bars div { flex: 1 1 14rem; max-width: 28rem; } .bars img { width: 100%; height: .7rem; display: block; }
 .bars p { display: flex; justify-content: space-between; margin: 0; }
-.controls { display: flex; gap: .8rem; align-items: center; margin: .3rem 0; }
+.controls { display: flex; flex-wrap: wrap; gap: .2rem .8rem; align-items: center; margin: .3rem 0; }
 .controls input { flex: 1 1 8rem; min-width: 5rem; } .controls button { font: inherit; min-width: 5rem; }
-.controls output { flex: 0 0 auto; max-width: 60%; font-size: .9rem; font-variant-numeric: tabular-nums; }
+.controls output { flex: 0 0 auto; font-size: .9rem; font-variant-numeric: tabular-nums; }
 .span { font-size: .78rem; color: #333; margin: .2rem 0; }
 @media print { .controls button, .controls input { display: none; } .face, .bars img { print-color-adjust: exact; }
   .panels { grid-template-columns: repeat(var(--columns), 1fr); } }
@@ -95,46 +97,61 @@ class Scale:
     def ticks(self) -> list[str]:
         """Values at even steps along the colours."""
         places = np.linspace(0, 1, TICKS)
-        return [f"{value:.2g}".replace("-", "\N{MINUS SIGN}") for value in self.norm.inverse(places)]
+        return [number(value, 3) for value in self.norm.inverse(places).tolist()]
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """What every panel is a map of.
+
+    edges: of the cells along y and x, ascending.
+    span:  what the axes are, one line.
+    coast: lines of (longitude, latitude) over it.
+    """
+
+    edges: tuple[np.ndarray, np.ndarray]
+    span: str = ""
+    coast: Lines = ()
+
+    @property
+    def aspect(self) -> float:
+        """Height over width, within what a page can show."""
+        height, width = (float(edge[-1] - edge[0]) for edge in self.edges)
+        return float(np.clip(height / width, 0.2, 2.0))
 
 
 @dataclass(frozen=True, eq=False)
 class Plates:
     """Frames of maps side by side.
 
-    name:   of the file in ``figures/``.
-    frames: (frame, panel, y, x), rows upwards; NaN where there is no value.
-    panels: title of each panel.
-    told:   what each frame is, one line.
-    scales: of each panel; panels that share one share its colour bar.
-    edges:  of the cells along y and x, ascending.
-    span:   what the axes are, one line.
-    places: (frame, 2), y and x that a click near shows the frame of; without them the plates are a film.
-    coast:  lines of (longitude, latitude) over every panel.
-    start:  the frame shown first, and printed.
+    name:    that tells it from others on the page.
+    frames:  (frame, panel, y, x), rows upwards; NaN where there is no value.
+    panels:  title of each panel, and its scale; panels that share a scale share its colour bar.
+    told:    what each frame is, one line.
+    face:    what the panels are maps of.
+    places:  (frame, 2), y and x that a click near shows the frame of; without them the plates are a film.
+    start:   the frame shown first, and printed.
+    columns: panels in a row of a wide page.
     """
 
     name: str
     frames: Float[np.ndarray, "frame panel y x"]
-    panels: Sequence[str]
+    panels: Sequence[tuple[str, Scale]]
     told: Sequence[str]
-    scales: Sequence[Scale]
-    edges: tuple[np.ndarray, np.ndarray]
-    span: str = ""
+    face: Face
     places: Float[np.ndarray, "frame 2"] | None = None
-    coast: Lines = ()
     start: int = 0
+    columns: int = 3
 
     @property
-    def aspect(self) -> float:
-        """Height over width of a panel, within what a page can show."""
-        height, width = (float(edge[-1] - edge[0]) for edge in self.edges)
-        return float(np.clip(height / width, 0.2, 2.0))
+    def titles(self) -> list[str]:
+        """Of each panel."""
+        return [title for title, _ in self.panels]
 
     @property
-    def columns(self) -> int:
-        """Panels in a row: all of a film; of others as many as look alike, at most six."""
-        return min(len(self.panels), 6 if self.places is not None else 3)
+    def scales(self) -> list[Scale]:
+        """Of each panel."""
+        return [scale for _, scale in self.panels]
 
 
 def sprite(plates: Plates) -> bytes:
@@ -179,13 +196,14 @@ def _indexed(codes: UInt8[np.ndarray, "y x"], colours: UInt8[np.ndarray, "colour
 def plates_html(plates: Plates, caption: str, image: bytes) -> str:
     """The figure: panels, colour bars, the control, what the script reads, and the caption."""
     places = plates.places is not None
+    least = "7rem" if places else "14rem"
     button = "" if places else '<button type="button">Play</button>'
     last = len(plates.told) - 1
     slider = f'<input type="range" min="0" max="{last}" value="{plates.start}" aria-label="frame to show">'
     shown = f"<output>{escape(plates.told[plates.start])}</output>"
-    span = f'<p class="span">{escape(plates.span)}</p>\n' if plates.span else ""
+    span = f'<p class="span">{escape(plates.face.span)}</p>\n' if plates.face.span else ""
     return (
-        f'<figure class="plates{" places" if places else ""}" style="--columns: {plates.columns}">\n'
+        f'<figure class="plates{" places" if places else ""}" style="--columns: {plates.columns}; --least: {least}">\n'
         f"{_coast(plates)}"
         f'<div class="panels">\n{_faces(plates)}\n</div>\n{span}'
         f'<p class="controls">{button}{slider}{shown}</p>\n<div class="bars">{_bars(plates.scales)}</div>\n'
@@ -202,12 +220,16 @@ def _data(image: bytes) -> str:
 
 def _coast(plates: Plates) -> str:
     """The coast, once, for every panel to use."""
-    data = path_data(plates.coast, *plates.edges)
+    data = path_data(plates.face.coast, *plates.face.edges)
     path = (
         f'<path d="{data}" fill="none" stroke="#fff" stroke-width="2.2" vector-effect="non-scaling-stroke"/>'
     )
     line = path.replace("#fff", "#000").replace("2.2", "0.9")
-    return f'<svg hidden><g id="coast-{plates.name}">{path}{line}</g></svg>\n' if data else ""
+    return (
+        f'<svg class="store" aria-hidden="true"><g id="coast-{plates.name}">{path}{line}</g></svg>\n'
+        if data
+        else ""
+    )
 
 
 def _faces(plates: Plates) -> str:
@@ -217,13 +239,13 @@ def _faces(plates: Plates) -> str:
         f'<canvas width="{factor * width}" height="{factor * height}" role="img" aria-label="{{}}"></canvas>'
     )
     over = ""
-    if len(plates.coast):
+    if len(plates.face.coast):
         box = 'viewBox="0 0 1000 1000" preserveAspectRatio="none"'
         over += f'<svg {box} aria-hidden="true"><use href="#coast-{plates.name}"/></svg>'
     if plates.places is not None:
         over += "<i></i>"
-    face = f'<div class="face" style="aspect-ratio: 1 / {plates.aspect:.4g}">{canvas}{over}</div>'
-    titles = [escape(title) for title in plates.panels]
+    face = f'<div class="face" style="aspect-ratio: 1 / {plates.face.aspect:.4g}">{canvas}{over}</div>'
+    titles = [escape(title) for title in plates.titles]
     return "\n".join(f"<div><span>{title}</span>{face.format(title)}</div>" for title in titles)
 
 
@@ -257,6 +279,6 @@ def _fractions(plates: Plates) -> list[list[float]]:
         return []
     y, x = (
         np.interp(at, edge, np.linspace(0, 1, len(edge)))
-        for at, edge in zip(plates.places.T, plates.edges, strict=True)
+        for at, edge in zip(plates.places.T, plates.face.edges, strict=True)
     )
     return np.round(np.stack([x, 1 - y], axis=1), 4).tolist()

@@ -143,7 +143,7 @@ def made(config: str, sessions: Sequence[Mapping[str, Any]]) -> Section:
     """The command, the sessions of training and the configuration that made the run."""
     listed = {"Sessions of training.": making.sessions_table(sessions)} if sessions else {}
     typed = making.commands(sessions)
-    details = {"Configuration": config} | ({"Command": typed} if typed else {})
+    details = ({"Command": typed} if typed else {}) | ({"Configuration": config} if config else {})
     return Section("How it was made", tables=listed, details=details)
 
 

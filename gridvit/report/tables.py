@@ -80,7 +80,7 @@ def _with_interval(array: xr.DataArray, ends: list[xr.DataArray], model: object,
 
 
 def recovered_table(analysis: xr.Dataset) -> Table:
-    """Velocity, the upper triangle of the diffusivity tensor and, if there, the reaction rate per scheme."""
+    """Velocity, the upper triangle of the diffusivity tensor and, if there, reaction rate and misfit per scheme."""
     columns, values = ["scheme"], []
     if "velocity" in analysis:
         velocity = ordered(analysis, "velocity", "scheme", "axis")
@@ -97,6 +97,9 @@ def recovered_table(analysis: xr.Dataset) -> Table:
     if "reaction" in analysis and analysis["reaction"].any():
         columns.append(label(analysis["reaction"]))
         values.append(ordered(analysis, "reaction", "scheme").values[:, None])
+    if "misfit" in analysis:
+        columns.append(label(analysis["misfit"]))
+        values.append(ordered(analysis, "misfit", "scheme").values[:, None])
     return columns, _rows(analysis["scheme"], np.concatenate(values, axis=1))
 
 
@@ -124,8 +127,15 @@ def scalar_table(analysis: xr.Dataset) -> Table:
 
 
 def attention_tables(analysis: xr.Dataset) -> list[Table]:
-    """A row per layer and head, a column per measure, the known ones first; as many tables as a page needs."""
-    found = [str(name) for name, array in analysis.data_vars.items() if set(array.dims) == {"layer", "head"}]
+    """A row per layer and head, a column per measure, the known ones first; as many tables as a page needs.
+
+    What is 0 for every head, as attention to registers where there are none, is left out.
+    """
+    found = [
+        str(name)
+        for name, array in analysis.data_vars.items()
+        if set(array.dims) == {"layer", "head"} and array.any()
+    ]
     names = [name for name in HEAD_MEASURES if name in found]
     names += [name for name in found if name not in HEAD_MEASURES and not is_end(analysis, name)]
     return [_head_table(analysis, names[first : first + COLUMNS]) for first in range(0, len(names), COLUMNS)]
