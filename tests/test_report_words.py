@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 from report_data import SESSIONS, filled, make_attention, make_plane, make_scores
 
-from gridvit.report import further, making, sections, words
+from gridvit.report import figures, further, heads, making, maps, scheme_tables, sections, tables, words
+from gridvit.report.tables import number as tables_number
 
 pytestmark = pytest.mark.xdist_group("report")
 
@@ -103,13 +104,13 @@ def unknown() -> xr.Dataset:
 
 def test_what_no_section_knows_is_shown_by_its_shape() -> None:
     analysis = xr.merge([unknown(), make_attention(2, 3)])
-    figures, tables = further.drawn_by_shape(analysis, further.left(analysis))
-    assert list(figures) == ["Response.", "Share."]
-    assert [panel.get_title() for panel in figures["Response."].axes[:2]] == ["lag 0", "lag 1"]
-    lines = figures["Share."].axes[0].lines
+    shown, listed = further.drawn_by_shape(analysis, further.left(analysis))
+    assert list(shown) == ["Response.", "Share."]
+    assert [panel.get_title() for panel in shown["Response."].axes[:2]] == ["lag 0", "lag 1"]
+    lines = shown["Share."].axes[0].lines
     assert np.array_equal([line.get_ydata() for line in lines], analysis["share"])
-    assert len(figures["Share."].axes[0].collections) == 2  # the intervals
-    (ablation, about), (parts, numbers), (one, value) = tables.items()
+    assert len(shown["Share."].axes[0].collections) == 2  # the intervals
+    (ablation, about), (parts, numbers), (one, value) = listed.items()
     assert ablation == "By ablation: loss that it costs, p, note. More is worse."
     assert about[0] == [
         "ablation",
@@ -119,8 +120,10 @@ def test_what_no_section_knows_is_shown_by_its_shape() -> None:
     ]
     assert [row[0] for row in about[1]] == ["mean", "even", "none"]
     assert [row[3] for row in about[1]] == ["a", "b", "c"]
-    assert parts == "By layer, head, part: part of the variance."
-    assert numbers[1][3][0] == "layer 0, head 1, content"
+    assert parts == "By layer, head: part of the variance."
+    assert numbers[0] == ["layer, head", "static (dimensionless)", "content (dimensionless)"]
+    assert [row[0] for row in numbers[1]][3] == "layer 1, head 0"
+    assert numbers[1][3][2] == tables_number(float(analysis["by_layer"][1, 0, 1]))
     assert (one, value[1]) == ("Single numbers: one number.", [["value", "2.5"]])
 
 
@@ -140,3 +143,89 @@ def test_a_table_shows_the_interval_that_a_number_has() -> None:
 
 def test_nothing_further_makes_no_section() -> None:
     assert not sections.filled(sections.other(xr.merge([make_attention(), make_plane()])))
+
+
+def measured() -> xr.Dataset:
+    """What is measured of a step beyond its stencil, with answers written down."""
+    analysis = make_plane().assign_attrs(generating_scheme="lax-wendroff")
+    three, axis = ("scheme",), ("scheme", "axis")
+    waves = ("scheme", "direction", "theta", "step")
+    about = {"long_name": "velocity of the modified equation", "units": "m s-1"}
+    found = {
+        "modified_velocity": (
+            axis,
+            [[0.5, 0.25], [0.4, 0.2], [0.3, 0.1]],
+            {"long_name": "velocity of the modified equation", "units": "m s-1"},
+        ),
+        "modified_velocity_low": ("axis", [0.25, 0.125], {"units": "m s-1"}),
+        "modified_velocity_high": ("axis", [0.75, 0.5], {"units": "m s-1"}),
+        "modified_velocity_spread": ("axis", [0.1, 0.1], {"units": "m s-1"}),
+        "one_step_expected": (three, [0.0, 0.25, 1.0]),
+        "one_step_measured": (three, [0.0, 0.5, 2.0]),
+        "one_step_standard_error": (three, [0.0, 0.125, 0.5]),
+        "mass_defect": ((), 0.5, {"long_name": "what a cell adds"}),
+        "shift_defect": ("axis", [0.25, 2e-8], {"long_name": "error of a shift"}),
+        "state_share": ((), 0.25),
+        "routing_share": ((), 0.125),
+        "n_step_error": filled(waves, (3, 2, 13, 4), "error of a wave", "1", 3),
+        "signed_stencil": filled(("layer", "head", "dy", "dx"), (2, 3, 7, 7), "signed", "1", 4) - 1,
+    }
+    return analysis.assign(found).assign_coords(step=[1, 4, 16, 64])
+
+
+def test_the_modified_equation_has_each_component_with_its_interval() -> None:
+    columns, rows = scheme_tables.modified_table(measured())
+    assert columns == ["coefficient", "emulator", "lax-wendroff", "exact"]
+    assert rows == [
+        ["velocity y (m s⁻¹)", "0.5\n[0.25, 0.75]", "0.4", "0.3"],
+        ["velocity x (m s⁻¹)", "0.25\n[0.125, 0.5]", "0.2", "0.1"],
+    ]
+
+
+def test_one_step_errors_and_defects_are_listed_and_told() -> None:
+    analysis = measured()
+    assert scheme_tables.one_step_table(analysis)[1] == [
+        ["lax-wendroff", "0.25", "0.5", "0.125"], ["exact", "1", "2", "0.5"],
+    ]  # fmt: skip
+    defects = scheme_tables.defect_table(analysis)[1]
+    assert defects == [["what a cell adds", "0.5"], ["error of a shift", "y 0.25, x 2e\N{MINUS SIGN}8"]]
+    told = words.scheme_words(analysis)
+    assert (
+        "With all that its patches mix, a one-step error of 0.25 (relative mean square) against lax-wendroff is "
+        "expected; measured it is 0.5 ± 0.125."
+    ) in told
+    assert (
+        "Of its Jacobian 25 % depend on the state, and 12.5 % come from where heads look rather than from what they "
+        "move."
+    ) in told
+    names = {row[0].removesuffix(" (dimensionless)") for row in tables.scalar_table(analysis)[1]}
+    assert names == {"state share", "routing share", "spectral radius"}
+    assert not sections.filled(sections.other(analysis))
+
+
+def test_errors_of_waves_have_a_row_for_each_direction() -> None:
+    analysis = measured()
+    axes = figures.wave_errors(analysis).axes
+    assert [panel.get_title() for panel in axes[:4]] == ["n = 1", "n = 4", "n = 16", "n = 64"]
+    assert axes[4].get_ylabel() == "along diagonal"
+    line = next(line for line in axes[6].lines if line.get_label() == "exact")
+    assert np.array_equal(line.get_ydata(), analysis["n_step_error"].sel(scheme="exact", step=16)[1])
+
+
+def test_signed_stencils_share_one_scale_about_zero() -> None:
+    analysis = measured()
+    axes = maps.signed_stencils(analysis).axes[:6]
+    norms = {(panel.collections[0].norm.vmin, panel.collections[0].norm.vmax) for panel in axes}
+    peak = float(abs(analysis["signed_stencil"]).max())
+    assert norms == {(-peak, peak)}
+    line = heads.signed_profiles(analysis.isel(dy=3, drop=True)).axes[1].lines[1]
+    assert np.array_equal(line.get_ydata(), analysis["signed_stencil"][1, 0, 3])
+
+
+def test_the_head_that_is_most_nearly_a_stencil_is_named() -> None:
+    shares = np.array([[0.1, 0.2, 0.3], [0.25, 0.75, np.nan]])
+    analysis = make_attention(2, 3).assign(attention_static=(("layer", "head"), shares))
+    assert words.attention_words(analysis)[1] == (
+        "Most nearly a fixed stencil is head 1 of layer 1: 75 % of its attention's variance is the same at every place "
+        "and in every state."
+    )

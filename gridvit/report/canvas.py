@@ -209,7 +209,7 @@ def colour_bar(
     if isinstance(shades.norm, SymLogNorm):
         top, inner = float(shades.norm.vmax or 1.0), float(shades.norm.linthresh)
         bar.set_ticks([-top, -np.sqrt(top * inner), 0, np.sqrt(top * inner), top])
-        bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}".replace("-", MINUS))
+        bar.long_axis.set_major_formatter(lambda value, _: f"{value:.2g}".replace("-", MINUS))
 
 
 def coordinate(array: xr.DataArray, dim: str) -> xr.DataArray:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import xarray as xr
 from matplotlib.figure import Figure
 
-from gridvit.report import figures, heads, maps, tables
+from gridvit.report import figures, heads, maps, scheme_tables, tables
 
 Draw = Callable[[xr.Dataset], Figure]
 
@@ -85,7 +85,17 @@ SCHEME: dict[str, tuple[Draw, str]] = {
         "Waves without energy in the data, mostly at large θ, were never seen in training, so nothing "
         "holds the emulator there.",
     ),
+    "n_step_error": (
+        figures.wave_errors,
+        "What is wrong with a wave after n steps, against the exact solution. Where the thick line lies on that of a "
+        "scheme, the emulator makes the errors of that scheme.",
+    ),
 }
+
+SIGNED = (
+    "What each head moves: its attention times the part of its values that one cell of a variable gives another, in "
+    "cells. Red adds, blue takes away; a scheme of second order needs both signs."
+)
 
 SPHERE: dict[str, tuple[Draw, str]] = {
     "jacobian": (
@@ -123,6 +133,21 @@ TABLES: dict[str, tuple[Callable[[xr.Dataset], tables.Table], str]] = {
         tables.cumulant_table,
         "Cumulants of the stencils, in cells: first order is minus the displacement per step, second "
         "twice the diffusion, third and fourth the dispersion and smoothing of the discretisation.",
+    ),
+    "modified_velocity": (
+        scheme_tables.modified_table,
+        "The equation that a step solves but for higher terms, from the cumulants of its lowest waves; in brackets the "
+        "interval over states.",
+    ),
+    "one_step_expected": (
+        scheme_tables.one_step_table,
+        "The error of one step against each scheme on these data, relative mean square: what the linear parts let "
+        "expect, its parts, and what is measured, with its standard error.",
+    ),
+    "mass_defect": (
+        scheme_tables.defect_table,
+        "What a step should keep and does not, relative to the field; odd share and anisotropy are properties rather "
+        "than errors where the equation advects.",
     ),
     "spectral_radius": (
         tables.scalar_table,

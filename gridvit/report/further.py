@@ -26,10 +26,12 @@ from gridvit.report.canvas import (
 from gridvit.report.captions import ATTENTION, SCHEME, SPHERE, TABLES
 from gridvit.report.coast import Lines, draw_coast, on_globe
 from gridvit.report.forecasts import field_scale
-from gridvit.report.tables import COLUMNS, Table, is_end, number
+from gridvit.report.scheme_tables import COEFFICIENTS, DEFECTS, ONE_STEP
+from gridvit.report.tables import COLUMNS, Table, is_end, number, units_of
 
-KNOWN = {*ATTENTION, *SCHEME, *SPHERE, *TABLES, "attention_stencil", "attention_map", "phase_speed", "diffusivity",
-         "reaction", "misfit", "distance_weighted", "zonal_amplification"}  # fmt: skip
+KNOWN = {*ATTENTION, *SCHEME, *SPHERE, *TABLES, *ONE_STEP, *DEFECTS, *COEFFICIENTS, "attention_stencil",
+         "attention_map", "signed_stencil", "phase_speed", "diffusivity", "reaction", "misfit", "distance_weighted",
+         "zonal_amplification"}  # fmt: skip
 FEW = 6  # whole numbers along a dimension that are names rather than an axis
 PANELS, LINES, ROWS = 12, 8, 48  # that a page shows of one variable
 
@@ -43,6 +45,7 @@ def left(analysis: xr.Dataset) -> list[str]:
         and set(array.dims) != {"layer", "head"}
         and not (array.ndim == 0 and "spectral_radius" in analysis)
         and not is_end(analysis, str(name))
+        and not str(name).endswith("_spread")
     ]
 
 
@@ -51,16 +54,17 @@ def drawn_by_shape(
 ) -> tuple[dict[str, Figure], dict[str, Table]]:
     """Figures and tables by caption; the attribute ``comment`` of a variable says how to read it.
 
-    Fields in latitude and longitude are maps, at most ``PANELS``; what has an axis of numbers last is drawn along it;
-    all else is listed, variables of the same dimensions side by side.
+    What has two axes of numbers last is a map for each entry of the others, at most ``PANELS``, with its coast on the
+    globe; what has one is drawn along it; all else is listed, variables of the same dimensions side by side.
     """
     figures: dict[str, Figure] = {}
     listed: dict[tuple[str, ...], list[str]] = {}
     for name in names:
         array = dataset[name]
-        if array.dtype.kind in "fiub" and array.ndim >= 2 and on_globe(array):
+        numeric = array.dtype.kind in "fiub" and array.size
+        if numeric and array.ndim >= 2 and all(is_axis(array, str(dim)) for dim in array.dims[-2:]):
             figures[caption(array)] = maps(array, coast)
-        elif array.dtype.kind in "fiub" and 0 < array.ndim <= 3 and is_axis(array, str(array.dims[-1])):
+        elif numeric and array.ndim and is_axis(array, str(array.dims[-1])):
             figures[caption(array)] = curves(dataset, name)
         else:
             listed.setdefault(tuple(map(str, array.dims)), []).append(name)
@@ -89,7 +93,7 @@ def maps(array: xr.DataArray, coast: Lines = ()) -> Figure:
     for index, panel in zip(parts, axes, strict=True):
         mesh = coloured(panel, array[index], norm, palette)
         panel.set_title(", ".join(_names(array, index)), fontsize=8)
-        draw_coast(panel, coast)
+        draw_coast(panel, coast if on_globe(array) else ())
     y, x = (coordinate(array, str(dim)) for dim in array.dims[-2:])
     label_outer(axes, columns, label(x), label(y))
     colour_bar(figure, mesh, axes, label(array))
@@ -99,30 +103,44 @@ def maps(array: xr.DataArray, coast: Lines = ()) -> Figure:
 
 @drawn
 def curves(dataset: xr.Dataset, name: str) -> Figure:
-    """A line for each entry of the dimension before the axis, a panel for each of the one before that.
+    """A line for each scheme, or each entry of the dimension before the axis; a panel for each of the others.
 
     ``<name>_low`` and ``<name>_high`` are shaded where they are there.
     """
-    array = dataset[name]
-    whole = array if array.ndim == 3 else array.expand_dims([f"_{i}" for i in range(3 - array.ndim)])
-    count = min(PANELS, whole.shape[0])
-    figure, axes = panels(count, balanced(count), 2.4, sharex=True, sharey=True)
+    array = lined(dataset[name])
+    ends = [lined(dataset[end]).values for end in ends_of(dataset, dataset[name])]
+    parts = list(product(*(range(n) for n in array.shape[:-2])))[:PANELS]
+    figure, axes = panels(len(parts), balanced(len(parts)), 2.4, sharex=True, sharey=True)
     x = coordinate(array, str(array.dims[-1]))
-    for row, panel in enumerate(axes):
-        for line, style in enumerate(head_styles(min(LINES, whole.shape[1]))):
-            text = named(whole, str(whole.dims[1]), line) if array.ndim > 1 else ""
-            dots = "." if x.size <= 24 else ""
-            panel.plot(x.values, whole.values[row, line], label=text, marker=dots, **style)
-            if f"{name}_low" in dataset and f"{name}_high" in dataset:
-                ends = (dataset[f"{name}_{end}"].transpose(*array.dims).values for end in ("low", "high"))
-                low, high = (end.reshape(whole.shape)[row, line] for end in ends)
+    dots = "." if x.size <= 24 else ""
+    for index, panel in zip(parts, axes, strict=True):
+        for line, style in enumerate(head_styles(min(LINES, array.shape[-2]))):
+            text = named(array, str(array.dims[-2]), line) if dataset[name].ndim > 1 else ""
+            panel.plot(x.values, array.values[(*index, line)], label=text, marker=dots, **style)
+            if ends:
+                low, high = (end[(*index, line)] for end in ends)
                 panel.fill_between(x.values, low, high, color=style["color"], alpha=0.18, linewidth=0)
-        panel.set_title(named(whole, str(whole.dims[0]), row) if array.ndim == 3 else "")
-    label_outer(axes, balanced(count), label(x), label(array))
-    if array.ndim > 1:
+        panel.set_title(", ".join(_names(array, index)))
+    label_outer(axes, balanced(len(parts)), label(x), label(array))
+    if dataset[name].ndim > 1:
         legend(figure, axes[0])
     figure.set_label(name)
     return figure
+
+
+def lined(array: xr.DataArray) -> xr.DataArray:
+    """Lines before the axis: schemes where there are some; of a single line a dimension of one."""
+    axis = str(array.dims[-1])
+    if array.ndim == 1:
+        return array.expand_dims("line")
+    return array.transpose(..., "scheme", axis) if "scheme" in array.dims else array
+
+
+def ends_of(dataset: xr.Dataset, array: xr.DataArray) -> list[str]:
+    """The names of both ends of the interval, where they are there and shaped as the variable is."""
+    names = [f"{array.name}_{end}" for end in ("low", "high")]
+    there = [name for name in names if name in dataset and set(dataset[name].dims) == set(array.dims)]
+    return there if len(there) == 2 else []
 
 
 def _names(array: xr.DataArray, index: tuple[int, ...]) -> list[str]:
@@ -130,13 +148,34 @@ def _names(array: xr.DataArray, index: tuple[int, ...]) -> list[str]:
 
 
 def _tables(dataset: xr.Dataset, listed: dict[tuple[str, ...], list[str]]) -> dict[str, Table]:
-    """A table for variables of the same dimensions, ``COLUMNS`` of them in each."""
+    """A table for variables of the same dimensions, ``COLUMNS`` of them in each.
+
+    One alone has the entries of its last dimension side by side, where they fit.
+    """
     tables: dict[str, Table] = {}
     for dims, names in listed.items():
         for first in range(0, len(names), COLUMNS):
             some = names[first : first + COLUMNS]
-            tables[_title(dataset, dims, some)] = table(dataset, dims, some)
+            if len(some) == 1 and len(dims) > 1 and dataset.sizes[dims[-1]] <= COLUMNS:
+                tables[_title(dataset, dims[:-1], some)] = spread_table(dataset, some[0])
+            else:
+                tables[_title(dataset, dims, some)] = table(dataset, dims, some)
     return tables
+
+
+def spread_table(dataset: xr.Dataset, name: str) -> Table:
+    """A row for each entry of the leading dimensions, a column for each of the last."""
+    array = dataset[name]
+    *dims, last = map(str, array.dims)
+    rows = [
+        [
+            ", ".join(_names(array, index)),
+            *(_cell(dataset, array, (*index, i)) for i in range(array.shape[-1])),
+        ]
+        for index in list(np.ndindex(*array.shape[:-1]))[:ROWS]
+    ]
+    columns = [f"{named(array, last, i)} ({units_of(array)})" for i in range(array.shape[-1])]
+    return [", ".join(dim.replace("_", " ") for dim in dims), *columns], rows
 
 
 def _title(dataset: xr.Dataset, dims: tuple[str, ...], names: list[str]) -> str:
@@ -162,6 +201,6 @@ def _cell(dataset: xr.Dataset, array: xr.DataArray, index: tuple[int, ...]) -> s
     value = array.values[index]
     if array.dtype.kind not in "fiub":
         return str(value)
-    ends = [dataset[f"{array.name}_{end}"] for end in ("low", "high") if f"{array.name}_{end}" in dataset]
-    low_high = [number(float(end.transpose(*array.dims).values[index]), 3) for end in ends]
-    return number(float(value)) + (f"\n[{', '.join(low_high)}]" if len(low_high) == 2 else "")
+    ends = [dataset[end].transpose(*array.dims).values[index] for end in ends_of(dataset, array)]
+    low_high = [number(float(end), 3) for end in ends]
+    return number(float(value)) + (f"\n[{', '.join(low_high)}]" if low_high else "")

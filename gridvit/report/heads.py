@@ -105,6 +105,12 @@ def attention_profiles(analysis: xr.Dataset) -> Figure:
     return _curves_by_layer(windowed(analysis, "attention_stencil", "layer", "head"), units="tokens")
 
 
+@drawn
+def signed_profiles(analysis: xr.Dataset) -> Figure:
+    """What a head moves with its sign, on a line of cells: ``signed_stencil`` (layer, head, dx)."""
+    return _curves_by_layer(windowed(analysis, "signed_stencil", "layer", "head"), 0.0, "cells")
+
+
 def _curves_by_layer(array: xr.DataArray, level: float | None = None, units: str = "1") -> Figure:
     """One panel per layer, one line per head, the reference level as a dotted line.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import xarray as xr
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from gridvit.report.canvas import (
@@ -38,17 +38,31 @@ def attention_stencils(analysis: xr.Dataset) -> Figure:
     from a thousandth of the greatest weight.
     """
     array = windowed(analysis, "attention_stencil", "layer", "head")
+    peak = peak_of(array.values)
+    return _by_head(array.clip(min=peak * 1e-3), LogNorm(peak * 1e-3, peak), SEQUENTIAL, "tokens")
+
+
+@drawn
+def signed_stencils(analysis: xr.Dataset) -> Figure:
+    """S_h(dy, dx), what a head moves with its sign, one panel per head (columns) and layer (rows).
+
+    ``signed_stencil`` (layer, head, dy, dx), offsets in cells. One scale about zero.
+    """
+    array = windowed(analysis, "signed_stencil", "layer", "head")
+    return _by_head(array, diverging([array.values]), DIVERGING, "cells")
+
+
+def _by_head(array: xr.DataArray, norm: Normalize, palette: str, units: str) -> Figure:
+    """(layer, head, y, x) as rows and columns of maps."""
     heads, (y, x) = array.sizes["head"], (coordinate(array, str(dim)) for dim in array.dims[2:])
     height = 0.85 * row_height(array, heads)  # the colour bar beside the panels takes its share
     figure, axes = panels(array.sizes["layer"] * heads, heads, height, sharex=True, sharey=True)
-    peak = peak_of(array.values)
     for index, panel in enumerate(axes):
-        cells = array[index // heads, index % heads]
-        mesh = coloured(panel, cells.clip(min=peak * 1e-3), LogNorm(peak * 1e-3, peak), SEQUENTIAL)
+        mesh = coloured(panel, array[index // heads, index % heads], norm, palette)
         panel.set_title(named(array, "head", index) if index < heads else "", fontsize=8)
         if index % heads == 0:
-            panel.set_ylabel(f"{named(array, 'layer', index // heads)}\n{label(y, 'tokens')}", fontsize=8)
-    figure.supxlabel(label(x, "tokens"), fontsize=9)
+            panel.set_ylabel(f"{named(array, 'layer', index // heads)}\n{label(y, units)}", fontsize=8)
+    figure.supxlabel(label(x, units), fontsize=9)
     colour_bar(figure, mesh, axes, label(array), "right")
     return figure
 
@@ -60,7 +74,7 @@ def generating_scheme(analysis: xr.Dataset) -> str | None:
     return stated if stated in schemes else next(iter(schemes), None)
 
 
-def _shown_schemes(analysis: xr.Dataset) -> list[str]:
+def shown_schemes(analysis: xr.Dataset) -> list[str]:
     """Emulator, generating scheme, exact: those that are there, in this order, once each."""
     there = [str(name) for name in analysis["scheme"].values]
     wanted = dict.fromkeys(["emulator", generating_scheme(analysis), "exact"])
@@ -73,7 +87,7 @@ def cell_stencils(analysis: xr.Dataset) -> Figure:
 
     ``stencil`` (scheme, dy, dx) or (scheme, dx), offsets in cells: (S u)(x) = sum_d S(d) u(x + d).
     """
-    names = _shown_schemes(analysis)
+    names = shown_schemes(analysis)
     array = windowed(analysis, "stencil", "scheme")
     parts = {name: array.sel(scheme=name, drop=True) for name in names}
     if "emulator" in parts and len(names) > 1:

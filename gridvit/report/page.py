@@ -52,17 +52,17 @@ UNFOLDED = 8  # lines
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, paragraphs (parted by blank lines), what the numbers say in words, figures, plates and tables by
-    caption, and text as it was typed by name.
+    """A heading, paragraphs (parted by blank lines), figures and tables by caption, text as it was typed by name, what
+    the numbers say in words, and plates by caption. Words come first on the page, plates after the figures.
     """
 
     title: str
     text: str = ""
-    words: Sequence[str] = ()
     figures: dict[str, Figure] = field(default_factory=dict)
-    plates: dict[str, Plates] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
+    words: Sequence[str] = ()
+    plates: dict[str, Plates] = field(default_factory=dict)
 
 
 def png(figure: Figure) -> bytes:

@@ -8,9 +8,9 @@ from typing import Any
 import xarray as xr
 from matplotlib.figure import Figure
 
-from gridvit.report import figures, films, forecasts, further, heads, making, tables, words
+from gridvit.report import figures, films, forecasts, further, heads, making, maps, tables, words
 from gridvit.report.canvas import name_of
-from gridvit.report.captions import ATTENTION, PROFILES, SCHEME, SKILL, SPHERE, STENCILS, TABLES, Draw
+from gridvit.report.captions import ATTENTION, PROFILES, SCHEME, SIGNED, SKILL, SPHERE, STENCILS, TABLES, Draw
 from gridvit.report.coast import Lines
 from gridvit.report.page import Section
 
@@ -24,7 +24,7 @@ def skill(scores: xr.Dataset) -> Section:
     cases = f"Scores are over {scores.attrs['cases']} cases." if "cases" in scores.attrs else ""
     text = str(scores.attrs.get("statement", cases))
     shown, said = _drawn(scores, SKILL), words.skill_words(scores)
-    return Section("Skill by lead time", text, said, shown, tables=tables.score_tables(scores))
+    return Section("Skill by lead time", text, shown, tables.score_tables(scores), words=said)
 
 
 def forecast(predicted: xr.Dataset, truth: xr.Dataset | None, coast: Lines = ()) -> Section:
@@ -73,6 +73,9 @@ def attention(analysis: xr.Dataset, coast: Lines = ()) -> Section:
     if "attention_stencil" in analysis:
         draw, caption = STENCILS if analysis["attention_stencil"].ndim == 4 else PROFILES
         shown[caption] = draw(analysis)
+    if "signed_stencil" in analysis:
+        draw = maps.signed_stencils if analysis["signed_stencil"].ndim == 4 else heads.signed_profiles
+        shown[SIGNED] = draw(analysis)
     text = "Where each head looks. Attention says what information is moved, not what is done with it."
     plates = {}
     if "attention_map" in analysis:
@@ -89,7 +92,7 @@ def attention(analysis: xr.Dataset, coast: Lines = ()) -> Section:
         for parts in [tables.attention_tables(analysis)]
         for i, part in enumerate(parts, 1)
     }
-    return Section("Attention", text, words.attention_words(analysis), shown, plates, listed)
+    return Section("Attention", text, shown, listed, words=words.attention_words(analysis), plates=plates)
 
 
 NUMBERS = "The numbers behind these figures, per layer and head"
@@ -109,7 +112,7 @@ def scheme(analysis: xr.Dataset) -> Section:
     text = "The trained network measured as a finite-difference stencil, beside schemes of known stencil."
     listed = {caption: table(analysis) for name, (table, caption) in TABLES.items() if name in analysis}
     said, shown = words.scheme_words(analysis), _drawn(analysis, SCHEME)
-    return Section("The learned scheme", text, said, shown, tables=listed)
+    return Section("The learned scheme", text, shown, listed, words=said)
 
 
 def sphere(analysis: xr.Dataset) -> Section:
@@ -119,7 +122,7 @@ def sphere(analysis: xr.Dataset) -> Section:
         "The numbers behind the speeds: eastward phase speed (m s⁻¹), amplification per step in brackets."
     )
     listed = {caption: tables.zonal_table(analysis)} if "zonal_phase_speed" in analysis else {}
-    return Section("Response around a point", text, figures=_drawn(analysis, SPHERE), tables=listed)
+    return Section("Response around a point", text, _drawn(analysis, SPHERE), listed)
 
 
 def training(metrics: Sequence[Mapping[str, Any]]) -> Section:
@@ -136,7 +139,7 @@ def other(analysis: xr.Dataset, coast: Lines = ()) -> Section:
     """Every variable of the analysis that no section above shows, drawn by its shape."""
     shown, listed = further.drawn_by_shape(analysis, further.left(analysis), coast)
     text = "Everything else that has been measured of this run."
-    return Section("Further measures", text, figures=shown, tables=listed)
+    return Section("Further measures", text, shown, listed)
 
 
 def made(config: str, sessions: Sequence[Mapping[str, Any]]) -> Section:

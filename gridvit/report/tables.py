@@ -14,6 +14,7 @@ Table = tuple[list[str], list[list[str]]]
 WAVES = (2, 4, 6, 8, 10)
 LEADS = 5  # columns that a printed page holds beside the names
 COLUMNS = 7  # of numbers
+LISTED = ("_defect", "odd_share", "anisotropy", "modified_reaction")  # numbers that have tables of their own
 HEAD_MEASURES = ("attention_distance", "attention_rms", "attention_uniform", "attention_uniform_rms", "attention_ratio",
                  "effective_area_fraction", "bias_length")  # fmt: skip
 
@@ -84,14 +85,14 @@ def recovered_table(analysis: xr.Dataset) -> Table:
     columns, values = ["scheme"], []
     if "velocity" in analysis:
         velocity = ordered(analysis, "velocity", "scheme", "axis")
-        columns += [f"velocity {axis} ({_units(velocity)})" for axis in velocity["axis"].values]
+        columns += [f"velocity {axis} ({units_of(velocity)})" for axis in velocity["axis"].values]
         values.append(velocity.values)
     if "diffusivity" in analysis:
         tensor = ordered(analysis, "diffusivity", "scheme", "axis", "axis_2")
         upper = np.triu_indices(tensor.sizes["axis"])
         names = tensor["axis"].values
         columns += [
-            f"diffusivity {names[i]}{names[j]} ({_units(tensor)})" for i, j in zip(*upper, strict=True)
+            f"diffusivity {names[i]}{names[j]} ({units_of(tensor)})" for i, j in zip(*upper, strict=True)
         ]
         values.append(tensor.values[:, *upper])
     if "reaction" in analysis and analysis["reaction"].any():
@@ -120,7 +121,13 @@ def cumulant_table(analysis: xr.Dataset) -> Table:
 
 def scalar_table(analysis: xr.Dataset) -> Table:
     """The numbers of the whole step, six digits: whether a spectral radius passes one shows in the last."""
-    single = [array for array in analysis.data_vars.values() if array.ndim == 0]
+    single = [
+        array
+        for name, array in analysis.data_vars.items()
+        if array.ndim == 0
+        and not str(name).endswith((*LISTED, "_spread"))
+        and not is_end(analysis, str(name))
+    ]
     return ["number of the whole step", "value"], [
         [label(array), number(float(array), 6)] for array in single
     ]
@@ -165,7 +172,8 @@ def _rows(names: xr.DataArray | list[str], cells: np.ndarray) -> list[list[str]]
     return [[name, *map(number, row)] for name, row in zip(labels, cells.tolist(), strict=True)]
 
 
-def _units(array: xr.DataArray) -> str:
+def units_of(array: xr.DataArray) -> str:
+    """Its units as one writes them."""
     return pretty(str(array.attrs.get("units", "1")))
 
 

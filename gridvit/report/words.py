@@ -62,9 +62,14 @@ def _rival(array: xr.DataArray) -> str:
 
 def scheme_words(analysis: xr.Dataset) -> list[str]:
     """Which scheme the emulator's step is nearest to, what it does to waves, and whether it is stable."""
-    return [
-        sentence for sentence in (_nearest(analysis), *_coefficients(analysis), _growth(analysis)) if sentence
+    said = [
+        _nearest(analysis),
+        _one_step(analysis),
+        *_coefficients(analysis),
+        _shares(analysis),
+        _growth(analysis),
     ]
+    return [sentence for sentence in said if sentence]
 
 
 def _nearest(analysis: xr.Dataset) -> str:
@@ -83,6 +88,32 @@ def _nearest(analysis: xr.Dataset) -> str:
     if EXACT in others["scheme"].values and name != EXACT:
         found += f" From the exact solution it is {percent(float(others.sel(scheme=EXACT)))} apart."
     return found
+
+
+def _one_step(analysis: xr.Dataset) -> str:
+    """What is expected and what is measured, against the scheme that made the data."""
+    maker = generating_scheme(analysis) if "scheme" in analysis.coords else None
+    if maker is None or not {"one_step_expected", "one_step_measured"} <= set(analysis.data_vars):
+        return ""
+    expected, measured, error = (
+        number(float(analysis[f"one_step_{part}"].sel(scheme=maker)), 3)
+        for part in ("expected", "measured", "standard_error")
+    )
+    return (
+        f"With all that its patches mix, a one-step error of {expected} (relative mean square) against {maker} is "
+        f"expected; measured it is {measured} ± {error}."
+    )
+
+
+def _shares(analysis: xr.Dataset) -> str:
+    """How much of the step is no fixed stencil."""
+    if not {"state_share", "routing_share"} <= set(analysis.data_vars):
+        return ""
+    state, routing = (percent(float(analysis[name])) for name in ("state_share", "routing_share"))
+    return (
+        f"Of its Jacobian {state} depend on the state, and {routing} come from where heads look rather than from what "
+        "they move."
+    )
 
 
 def _coefficients(analysis: xr.Dataset) -> Iterable[str]:
@@ -126,7 +157,19 @@ def attention_words(analysis: xr.Dataset) -> list[str]:
     near, far = (
         _head(analysis, *np.unravel_index(found, ratio.shape)) for found in (ratio.argmin(), ratio.argmax())
     )
-    return [f"The most local is {near}; the one that looks farthest is {far}."]
+    return [f"The most local is {near}; the one that looks farthest is {far}.", *_most_static(analysis)]
+
+
+def _most_static(analysis: xr.Dataset) -> list[str]:
+    """The head whose attention is most nearly one and the same stencil everywhere."""
+    if "attention_static" not in analysis:
+        return []
+    share = analysis["attention_static"].transpose("layer", "head").values
+    layer, head = np.unravel_index(int(np.nanargmax(share)), share.shape)
+    return [
+        f"Most nearly a fixed stencil is head {head} of layer {layer}: {percent(float(share[layer, head]))} of its "
+        "attention's variance is the same at every place and in every state."
+    ]
 
 
 def _head(analysis: xr.Dataset, layer: np.integer, head: np.integer) -> str:
