@@ -152,11 +152,7 @@ def measured() -> xr.Dataset:
     waves = ("scheme", "direction", "theta", "step")
     about = {"long_name": "velocity of the modified equation", "units": "m s-1"}
     found = {
-        "modified_velocity": (
-            axis,
-            [[0.5, 0.25], [0.4, 0.2], [0.3, 0.1]],
-            {"long_name": "velocity of the modified equation", "units": "m s-1"},
-        ),
+        "modified_velocity": (axis, [[0.5, 0.25], [0.4, 0.2], [0.3, 0.1]], about),
         "modified_velocity_low": ("axis", [0.25, 0.125], {"units": "m s-1"}),
         "modified_velocity_high": ("axis", [0.75, 0.5], {"units": "m s-1"}),
         "modified_velocity_spread": ("axis", [0.1, 0.1], {"units": "m s-1"}),
