@@ -148,6 +148,35 @@ def make_forecast(
     return xr.Dataset({"msl": field}, coords)
 
 
+def make_places(tokens: dict[str, int], places: int = 5) -> xr.Dataset:
+    """Attention maps from a few places; a line or a map of tokens."""
+    units = {"latitude": "degrees_north", "longitude": "degrees_east"}
+    steps = {"latitude": (-60.0, 30.0), "longitude": (0.0, 45.0)}
+    lines = {
+        a: np.arange(n) * steps.get(a, (0, 2.0))[1] + steps.get(a, (1.0, 0))[0] for a, n in tokens.items()
+    }
+    dims = ("place", "layer", "head", *(f"token_{axis}" for axis in tokens))
+    maps = filled(dims, (places, 2, 3, *tokens.values()), "attention over uniform", "1", 9)
+    coords = {}
+    for axis, line in lines.items():
+        about = {"long_name": axis, "units": units.get(axis, "m")}
+        coords[f"token_{axis}"] = (f"token_{axis}", line, about)
+        coords[f"place_{axis}"] = ("place", np.resize(line, places), about)
+    return xr.Dataset({"attention_map": maps.assign_attrs(states=4)}, coords)
+
+
+SESSIONS = [
+    {
+        "started": "2026-01-02T03:04:05.678+00:00",
+        "outcome": "finished",
+        "command": ["/usr/lib/gridvit/__main__.py", "train", "--name", "a b"],
+        "seed": 7,
+        "gridvit": {"version": "0.1.0", "commit": "0123456789abcdef", "dirty": True},
+        "versions": {"torch": "2.6", "zarr": "3"},
+        "device": "a machine",
+    }
+]
+
 METRICS = [
     {"step": "0", "epoch": "0", "train_loss": "1.0", "validate_loss": ""},
     {"step": "10", "epoch": "0", "train_loss": "0.25", "validate_loss": "0.5"},

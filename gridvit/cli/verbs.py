@@ -175,10 +175,18 @@ def analyse(arguments: Sequence[str]) -> None:
 
 def report(arguments: Sequence[str]) -> None:
     """The page of a run."""
-    given = parsed("report", "One HTML page of a run's scores and analysis.", RUN, arguments)
+    options: dict[str, dict[str, Any]] = {
+        **RUN,
+        "--coast": {
+            "type": str,
+            "default": "",
+            "help": "coastlines for maps: GeoJSON, or NetCDF with a land mask; else those that cartopy has here",
+        },
+    }
+    given = parsed("report", "One HTML page of a run's scores and analysis.", options, arguments)
     from gridvit import run
 
-    say(run.report(given.run))
+    say(run.report(given.run, given.coast))
 
 
 def export(arguments: Sequence[str]) -> None:

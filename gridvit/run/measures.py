@@ -28,6 +28,7 @@ from gridvit.run.jacobian import (
     waves,
 )
 from gridvit.run.looks import attention, reach, signed
+from gridvit.run.places import attention_places
 from gridvit.run.subject import Subject
 
 
@@ -159,6 +160,7 @@ def unmeasured(grid: Grid) -> str:
 PAIRS = 2**27  # of tokens, over all layers and heads: 1 GiB in float64
 MEASURES = (
     Measure("attention", attention, no_attention),
+    Measure("attention from places", lambda s: attention_places(s.step, s.states, s.context), no_attention),
     Measure("the signed stencils of heads", signed, no_signed),
     Measure("the Jacobian", jacobian, no_jacobian),
     Measure("the modified equation", modified, no_modified),
