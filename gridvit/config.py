@@ -146,14 +146,19 @@ class EvaluationConfig:
         leads: steps of the scored forecasts.
         states: states at which Jacobians and attention are measured.
         energy_share: share of the data variance held by the modes that the fits use.
+        regions: means over a region, written as ``data.indices`` are, towards which ``analyse`` draws maps of what
+            precedes them; beside the indices that the run predicts, which have theirs at each of ``data.leads``.
+        lags: steps of the model from what precedes to those regions.
     """
 
     leads: int = 4
     states: int = 4
     energy_share: float = 0.99
+    regions: dict[str, Index] = field(default_factory=dict)
+    lags: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
-        require(self, 1, "leads", "states")
+        require(self, 1, "leads", "states", "lags")
         require(self, 0, "energy_share")
 
 

@@ -15,8 +15,8 @@ class Fingerprints:
     r"""``A_t = p^T (x_t - a x_{t-1})`` with ``p = Q^{-1} g / (g^T Q^{-1} g)``: a series for each region.
 
     ``a`` is what each cell keeps by itself in a step, ``Q`` the covariance of what is new, ``g`` one in the region and
-    zero outside. ``A`` is what rises in the region alone: of all linear series that a uniform rise of the region moves by
-    as much (``p^T g = 1``) it is the one of least variance, ``1 / (g^T Q^{-1} g)``. Weather that covers the region
+    zero outside. ``A`` is what rises in the region alone: of all linear series that a uniform rise of the region moves
+    by as much (``p^T g = 1``) it is the one of least variance, ``1 / (g^T Q^{-1} g)``. Weather that covers the region
     and its surroundings alike is taken off by the surroundings, whose weights are negative. What acts on the region
     from afar acts on ``A`` as on the area mean, but the noise in the way is a small part.
 
@@ -72,7 +72,7 @@ def fingerprint(
 def shrunk_covariance(
     samples: Float[np.ndarray, "sample cell"],
 ) -> tuple[Float[np.ndarray, "cell cell"], float]:
-    r"""``(1 - b) S + b m 1`` and ``b``, ``S = X^T X / n``, ``m = tr S / p``: always invertible, for more cells than samples too.
+    r"""``(1 - b) S + b m 1`` and ``b``, ``S = X^T X / n``, ``m = tr S / p``: with an inverse however few the samples.
 
     ``b = min(1, sum_t ||x_t x_t^T - S||^2 / n^2 / ||S - m 1||^2)`` is the estimate of the share that brings the matrix
     nearest to the truth, in the Frobenius norm.

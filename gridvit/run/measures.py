@@ -17,6 +17,7 @@ from gridvit.nn.own import Own
 from gridvit.run.jacobian import growth, rows_by_latitude, scheme
 from gridvit.run.looks import attention
 from gridvit.run.subject import Subject
+from gridvit.run.towards import no_aim, towards
 
 
 def always(subject: Subject) -> str:
@@ -86,4 +87,5 @@ MEASURES = (
     Measure("attention", lambda s: attention(s.step, s.states, s.context), no_attention),
     Measure("the Jacobian", jacobian, no_jacobian),
     Measure("the growth of waves", growth, no_growth),
+    Measure("what precedes a region", towards, no_aim),
 )

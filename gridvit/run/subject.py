@@ -25,6 +25,7 @@ class Subject:
         states: ``(B, state, *space)`` of the test part, spread evenly over samples and times.
         context: of the states.
         test: the test part.
+        train: the training part, not read yet where it is streamed.
         config: of the run.
     """
 
@@ -32,6 +33,7 @@ class Subject:
     states: torch.Tensor
     context: Context
     test: Fields
+    train: Fields
     config: RunConfig
 
     @property
