@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from gridvit.errors import InputError
 from gridvit.model_config import ModelConfig, require
@@ -240,3 +240,32 @@ class SimulateConfig:
         require(self, 0, "dt", "spinup", "seed", "substeps")
         if not all(0 < length < inf for length in self.lengths):
             raise InputError("simulate.lengths above 0 and finite", str(self.lengths), "correct it")
+
+
+@dataclass(frozen=True)
+class PlantedConfig:
+    """A world whose teleconnections were put there: red noise on the sphere, and links between caps.
+
+    Args:
+        form: "linear", every map of which is known in closed form; or "nonlinear", with a link that acts in winter
+            alone, one that only warm values feel, an annual cycle, a trend, land and a swath that nobody observes.
+        strength: of the links; good ones for the form where it is 0.
+        shape: rows and columns.
+        steps: times in the file.
+        days: of a step.
+        seed: of the noise.
+    """
+
+    form: Literal["linear", "nonlinear"] = "linear"
+    strength: float | int = 0.0
+    shape: tuple[int, ...] = (16, 32)
+    steps: int = 1000
+    days: int = 5
+    seed: int = 0
+
+    PATH: ClassVar[str] = "planted"
+
+    def __post_init__(self) -> None:
+        require(self, 1, "shape", "days")
+        require(self, 2, "steps")
+        require(self, 0, "strength", "seed")

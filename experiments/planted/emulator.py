@@ -48,7 +48,7 @@ def configuration(world: Planted, root: str, name: str, seed: int) -> RunConfig:
         data=DataConfig(predictors=("x",), indices=boxes, history=world.longest_lag, split=split),
         model=ModelConfig(patch=(4, 4), width=96, depth=2, heads=4, position="harmonics"),
         training=TrainingConfig(
-            epochs=3, batch_size=32, learning_rate=2e-3, weight_decay=1.0, seed=seed, accelerator="cpu"
+            epochs=5, batch_size=32, learning_rate=2e-3, weight_decay=1.0, seed=seed, accelerator="cpu"
         ),
         evaluation=EvaluationConfig(leads=1),
     )
@@ -77,8 +77,11 @@ def gradients(
     for member in range(members):
         number = 1000 * member + seed
         config = configuration(world, root, f"planted_{seed}_{member}", number)
-        run = gv.train(config, made(world, x, amplitudes, COPIES, number), overwrite=True)
-        analysis = gv.analyse(run, made(world, x, amplitudes, 1, number))
+        file = Path(root) / config.name / "analysis.nc"
+        if not file.is_file():
+            run = gv.train(config, made(world, x, amplitudes, COPIES, number), overwrite=True)
+            gv.analyse(run, made(world, x, amplitudes, 1, number))
+        analysis = xr.load_dataset(file)
         found.append(analysis["towards_gradient"].isel(input=0).swap_dims(towards="target"))
     return sum(found[1:], found[0]) / members
 
@@ -140,7 +143,7 @@ def one_seed(seed: int, members: int, root: str) -> dict:
         table = planted_scores(maps, truth, target, lead)
         scores[f"{target}, {lead}"] = {
             str(m): {s: float(table[s].sel(map=m)) for s in ("average_precision", "confounder_leak")}
-            for m in table.map.values
+            for m in table["map"].values
         }
     return {"seed": seed, "scores": scores, "hypotheses": hypotheses(world, x, amplitudes, found)}
 

@@ -150,7 +150,7 @@ def block_maps(
     mean = states.nanmean(dim=0, keepdim=True).expand_as(states)
     baseline = torch.where(states.isnan(), states, mean)
     covered = _rms(readout.occlusion(states, baseline, masks)).reshape(shape)
-    raised = zip(seen.places[0], seen.spreads, strict=True)
+    raised = zip(seen.places[0].tolist(), seen.spreads.tolist(), strict=True)
     pulses = np.stack([_pulse(readout, states, place, size, masks) for place, size in raised])
     data = {
         "occlusion": (dims, *_said(covered, "change of the target when the block is at its mean")),
@@ -176,7 +176,7 @@ def _pulse(
 ) -> Float[np.ndarray, "block"]:
     """Mean over the states of the response to ``size`` in one channel of each block."""
     patterns = torch.zeros(len(masks), *states.shape[1:], dtype=states.dtype)
-    patterns[:, int(place)] = torch.from_numpy(masks).to(states) * float(size)
+    patterns[:, place] = torch.from_numpy(masks).to(states) * size
     return readout.pulse(states, patterns).mean(0).cpu().numpy()
 
 

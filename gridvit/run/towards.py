@@ -14,6 +14,7 @@ from gridvit.analysis.towards import Blocks, block_maps, gradient_maps
 from gridvit.data.fields import Fields
 from gridvit.data.loading import within
 from gridvit.data.rounds import GIB
+from gridvit.grid import Grid
 from gridvit.nn.attention import Replace
 from gridvit.nn.own import Own
 from gridvit.nn.replacing import knock_out
@@ -39,16 +40,17 @@ def towards(subject: Subject) -> xr.Dataset:
     found = aims(subject)
     blocks = Blocks.within(subject.grid, subject.step.period, BLOCKS)
     maps = [model_maps(subject, aim, blocks) for aim in found]
-    parts = [joined(maps, found)]
+    parts = [joined(maps, found, subject.grid)]
     if subject.test.n_samples > 1:
         log.info("left out correlations and hypotheses: the data have several samples")
-        return parts[0]
+        return parts[0].assign_coords(told(found))
     memory = subject.config.data.buffer * GIB
     train = within(subject.train, memory, "correlated of the training part")
     fields = [seen_anomalies(train, place) for place in subject.step.channels.input_places]
-    parts.append(joined([data_maps(subject, aim, train, fields) for aim in found], found))
+    parts.append(joined([data_maps(subject, aim, train, fields) for aim in found], found, subject.grid))
     parts += tested(subject, found, blocks, [one["gradient"] for one in maps])
-    return xr.merge(parts, join="exact", combine_attrs="drop_conflicts")
+    whole = xr.merge(parts, join="exact", combine_attrs="drop_conflicts")
+    return whole.assign_coords(told(found))
 
 
 def no_aim(subject: Subject) -> str:
@@ -86,17 +88,21 @@ def blinded(subject: Subject, blocks: Blocks) -> list[Replace]:
     ]
 
 
-def joined(maps: list[xr.Dataset], found: list[Aim]) -> xr.Dataset:
-    """The maps of all aims along ``towards``, their names with that prefix."""
+def joined(maps: list[xr.Dataset], found: list[Aim], grid: Grid) -> xr.Dataset:
+    """The maps of all aims along ``towards``, their names with that prefix; cells along ``map_latitude`` and so on."""
     labels = xr.DataArray([aim.label for aim in found], dims="towards", name="towards")
     whole = xr.concat([one.drop_attrs(deep=False) for one in maps], labels, combine_attrs="override")
-    told = {
-        "target": ("towards", [aim.name for aim in found], {"long_name": "index or region of the forecast"}),
-        "towards_lead": (
-            "towards", [aim.lead for aim in found], {"long_name": "steps of the data ahead", "units": "1"}
-        ),
-    }  # fmt: skip
-    return whole.rename({str(name): f"towards_{name}" for name in whole.data_vars}).assign_coords(told)
+    prefixed = {str(name): f"towards_{name}" for name in whole.data_vars}
+    return whole.rename(prefixed | {name: f"map_{name}" for name in grid.names})
+
+
+def told(found: list[Aim]) -> dict[str, xr.DataArray]:
+    """Target and lead of each entry along ``towards``."""
+    columns = {
+        "target": ([aim.name for aim in found], {"long_name": "index or region of the forecast"}),
+        "towards_lead": ([aim.lead for aim in found], {"long_name": "steps of the data ahead", "units": "1"}),
+    }
+    return {name: xr.DataArray(v, dims="towards", attrs=attrs) for name, (v, attrs) in columns.items()}
 
 
 def seen_anomalies(part: Fields, place: int) -> xr.DataArray:
