@@ -69,21 +69,25 @@ def made(world: Planted, x: np.ndarray, amplitudes: np.ndarray, copies: int, see
     return xr.Dataset(data, coords, {"Conventions": "CF-1.11"})
 
 
-def gradients(
-    world: Planted, x: np.ndarray, amplitudes: np.ndarray, members: int, seed: int, root: str
-) -> xr.DataArray:
-    """Mean over members of the gradient that ``analyse`` finds towards each region, (target, frame, *space)."""
-    found = []
-    for member in range(members):
-        number = 1000 * member + seed
-        config = configuration(world, root, f"planted_{seed}_{member}", number)
-        file = Path(root) / config.name / "analysis.nc"
-        if not file.is_file():
-            run = gv.train(config, made(world, x, amplitudes, COPIES, number), overwrite=True)
-            gv.analyse(run, made(world, x, amplitudes, 1, number))
-        analysis = xr.load_dataset(file)
-        found.append(analysis["towards_gradient"].isel(input=0).swap_dims(towards="target"))
-    return sum(found[1:], found[0]) / members
+def simulated(seed: int) -> tuple[Planted, np.ndarray, np.ndarray]:
+    """The world, its field about the mean of the steps that are used, and the amplitude of each region."""
+    world = Planted.linear(Grid.latlon(16, 32), STRENGTH)
+    x = world.simulate(STEPS + HELD, seed).reshape(STEPS + HELD, -1)
+    x = x - x[:STEPS].mean(axis=0)
+    return world, x, Fingerprints.fit(x[:STEPS], world.caps).series(x)
+
+
+def member(seed: int, number: int, root: str) -> Path:
+    """The analysis of one network, which is trained and read unless it is there."""
+    torch.set_num_threads(1)
+    logging.getLogger("lightning").setLevel(logging.WARNING)
+    world, x, amplitudes = simulated(seed)
+    config = configuration(world, root, f"planted_{seed}_{number}", 1000 * number + seed)
+    file = Path(root) / config.name / "analysis.nc"
+    if not file.is_file():
+        noisy = made(world, x, amplitudes, COPIES, config.training.seed)
+        gv.analyse(gv.train(config, noisy, overwrite=True), made(world, x, amplitudes, 1, 0))
+    return file
 
 
 def over_caps(world: Planted, density: np.ndarray) -> np.ndarray:
@@ -122,20 +126,16 @@ def hypotheses(
     }
 
 
-def one_seed(seed: int, members: int, root: str) -> dict:
-    """Scores of all maps, and the hypotheses of the model's."""
-    torch.set_num_threads(1)
-    logging.getLogger("lightning").setLevel(logging.WARNING)
-    world = Planted.linear(Grid.latlon(16, 32), STRENGTH)
+def one_seed(seed: int, files: list[Path]) -> dict:
+    """Scores of all maps, and the hypotheses of the model's, whose gradient is the mean over its members."""
+    world, x, amplitudes = simulated(seed)
     truth = PlantedTruth(world)
-    x = world.simulate(STEPS + HELD, seed).reshape(STEPS + HELD, -1)
-    x = x - x[:STEPS].mean(axis=0)
-    amplitudes = Fingerprints.fit(x[:STEPS], world.caps).series(x)
-    slopes = gradients(world, x, amplitudes, members, seed, root)
+    slopes = [xr.load_dataset(f)["towards_gradient"].isel(input=0).swap_dims(towards="target") for f in files]
+    slope = sum(slopes[1:], slopes[0]) / len(slopes)
     found, scores = {}, {}
     for target, lead in TARGETS:
         number = world.index(target)
-        found[target, lead] = over_caps(world, slopes.sel(target=target).isel(frame=lead - 1).values)
+        found[target, lead] = over_caps(world, slope.sel(target=target).isel(frame=lead - 1).values)
         plain = classical(world, x[:STEPS], x[:STEPS] @ world.means[number], lead)
         ahead = classical(world, x[:STEPS], amplitudes[:STEPS, number], lead)
         maps = {"model": found[target, lead], **{b: plain[b].values for b in BASELINES}}
@@ -146,15 +146,6 @@ def one_seed(seed: int, members: int, root: str) -> dict:
             for m in table["map"].values
         }
     return {"seed": seed, "scores": scores, "hypotheses": hypotheses(world, x, amplitudes, found)}
-
-
-def kept(seed: int, members: int, root: str) -> Path:
-    """The result of a seed in a file, computed unless it is there."""
-    path = Path(root) / f"planted_{seed}.json"
-    if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(one_seed(seed, members, root), indent=1))
-    return path
 
 
 def table(rows: list[dict]) -> list[str]:
@@ -200,16 +191,19 @@ def seeds_of(text: str) -> list[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", default="0-9", help="such as 0-9 or 0,3")
-    parser.add_argument("--processes", type=int, default=1, help="seeds at once")
+    parser.add_argument("--processes", type=int, default=1, help="networks that are trained at once")
     parser.add_argument("--members", type=int, default=4, help="networks whose gradients are averaged")
     parser.add_argument(
-        "--root", default="runs/planted", help="folder of the runs and results; seeds that are there stay"
+        "--root", default="runs/planted", help="folder of the runs; those that are there are kept"
     )
     given = parser.parse_args()
-    jobs = [(seed, given.members, given.root) for seed in seeds_of(given.seeds)]
+    seeds, count = seeds_of(given.seeds), given.members
     with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
-        paths = pool.starmap(kept, jobs, chunksize=1)
-    rows = [json.loads(path.read_text()) for path in paths]
+        jobs = [(seed, number, given.root) for seed in seeds for number in range(count)]
+        files = pool.starmap(member, jobs, chunksize=1)
+        each = [(seed, files[count * n : count * (n + 1)]) for n, seed in enumerate(seeds)]
+        rows = pool.starmap(one_seed, each, chunksize=1)
+    (Path(given.root) / "scores.json").write_text(json.dumps(rows, indent=1))
     print("\n".join([*table(rows), "", *stated(rows)]))
 
 
