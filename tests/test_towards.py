@@ -151,7 +151,8 @@ def test_a_run_is_read_towards_its_index_and_a_region(tmp_path: Path) -> None:
         .stack(cell=("map_latitude", "map_longitude"))
     )
     latitude, longitude = best["cell"].values[int(best.argmax())]
-    assert (-43 <= latitude <= -7) and (27 <= longitude <= 63)  # nothing foretells a region as it does itself
+    assert -43 <= latitude <= -7  # nothing foretells a region as it does itself
+    assert 27 <= longitude <= 63
     assert set(found["hypothesis_target"].values.tolist()) <= {"early", "south"}
     assert found.sizes["hypothesis"] == 9
     sources = [str(s) for s in found["hypothesis_source"].values]

@@ -48,7 +48,7 @@ def configuration(world: Planted, root: str, name: str, seed: int) -> RunConfig:
         data=DataConfig(predictors=("x",), indices=boxes, history=world.longest_lag, split=split),
         model=ModelConfig(patch=(4, 4), width=96, depth=2, heads=4, position="harmonics"),
         training=TrainingConfig(
-            epochs=5, batch_size=32, learning_rate=2e-3, weight_decay=1.0, seed=seed, accelerator="cpu"
+            epochs=4, batch_size=32, learning_rate=2e-3, weight_decay=1.0, seed=seed, accelerator="cpu"
         ),
         evaluation=EvaluationConfig(leads=1),
     )
