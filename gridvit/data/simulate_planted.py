@@ -19,9 +19,7 @@ from gridvit.physics.planted_truth import PlantedTruth
 LEADS = 6  # steps ahead of which the truth has maps
 
 
-def simulate_planted(
-    config: PlantedConfig, path: str | os.PathLike[str], overwrite: bool = False
-) -> Path:
+def simulate_planted(config: PlantedConfig, path: str | os.PathLike[str], overwrite: bool = False) -> Path:
     """The field in ``path``, and what is true of it beside it: ``world.nc`` and ``world_truth.nc``.
 
     The truth holds the links, and of a linear world for every region and lead which cells act on it, by how much, and

@@ -9,7 +9,7 @@ from typing import Any
 import xarray as xr
 
 from gridvit.errors import InputError
-from gridvit.report import sections
+from gridvit.report import sections, towards
 from gridvit.report.page import Section, write_page
 
 __all__ = ["Section", "build", "write_page"]
@@ -30,7 +30,7 @@ def build(
 
     Args:
         scores: what ``evaluate`` wrote: ``rmse``, ``ratio``, ``nrmse`` (model, variable, lead) and intervals.
-        analysis: what ``analyse`` wrote: attention, stencils, symbols; each with long_name and units.
+        analysis: what ``analyse`` wrote: attention, stencils, symbols, maps; each with long_name and units.
         metrics: rows of ``metrics.csv`` as mappings; every column with ``loss`` in its name is drawn.
         forecast: what ``forecast`` wrote: variables over (init_time or sample, lead, *space).
         config: the run's config as text.
@@ -52,6 +52,7 @@ def build(
         parts.append(sections.forecast(forecast, truth))
     if analysis is not None:
         parts += [sections.scheme(analysis), sections.sphere(analysis), sections.attention(analysis)]
+        parts.append(towards.section(analysis))
     if metrics is not None:
         parts.append(sections.training(metrics))
     parts = [part for part in parts if sections.filled(part)]

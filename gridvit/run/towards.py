@@ -22,7 +22,7 @@ from gridvit.run.aims import Aim, aims, seen
 from gridvit.run.subject import Subject
 
 log = logging.getLogger("gridvit")
-BLOCKS = 48  # boxes that are covered one after another
+BLOCKS = 64  # boxes that are covered one after another
 COUNT = 3  # hypotheses of each map
 FOLDS = 5
 SHORTEST = 40  # pairs of the test part that a hypothesis is tested on
