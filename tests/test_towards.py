@@ -150,7 +150,7 @@ def test_a_run_is_read_towards_its_index_and_a_region(tmp_path: Path) -> None:
         .sel(towards="early in 1", input="x")
         .stack(cell=("map_latitude", "map_longitude"))
     )
-    latitude, longitude = best["cell"].values[int(best.argmax())]
+    latitude, longitude = best["cell"].values[int(np.argmax(best.values))]
     assert -43 <= latitude <= -7  # nothing foretells a region as it does itself
     assert 27 <= longitude <= 63
     assert set(found["hypothesis_target"].values.tolist()) <= {"early", "south"}
