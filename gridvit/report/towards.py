@@ -99,7 +99,7 @@ def hypothesis_table(analysis: xr.Dataset) -> Table:
     ]
 
 
-def _column(analysis: xr.Dataset, name: str) -> list[float | str]:
+def _column(analysis: xr.Dataset, name: str) -> list[float | int | str]:
     return analysis[f"hypothesis_{name}"].values.tolist()
 
 
@@ -112,7 +112,8 @@ def _rows(analysis: xr.Dataset) -> list[int]:
 def _panels(columns: list[xr.DataArray]) -> Figure:
     """A row for each entry, a column and a scale of its own for each array ``(towards, y, x)``."""
     rows = _rows(columns[0].to_dataset(name="a"))
-    figure, axes = panels(len(rows) * len(columns), len(columns), 1.7, sharex=True, sharey=True)
+    height = 1.7 + 0.9 / len(rows)  # of the colour bars below
+    figure, axes = panels(len(rows) * len(columns), len(columns), height, sharex=True, sharey=True)
     for column, array in enumerate(columns):
         chosen = axes[column :: len(columns)]
         signed = bool((array.values < 0).any())
@@ -133,4 +134,4 @@ def _dots(panel: Axes, significant: xr.DataArray) -> None:
     y, x = (coordinate(significant, str(dim)).values for dim in significant.dims)
     step = max(1, len(y) // 30)
     at = np.argwhere(significant.values[::step, ::step])
-    panel.scatter(x[::step][at[:, 1]], y[::step][at[:, 0]], s=0.6, color="#000000", linewidths=0)
+    panel.scatter(x[::step][at[:, 1]], y[::step][at[:, 0]], s=1.2, color="#000000", linewidths=0)
