@@ -53,7 +53,7 @@ def test_blocks_that_have_no_sign_start_at_zero() -> None:
     assert len(drawn(towards.block_panels(analysis.drop_vars("towards_knock_out")))) == 4
 
 
-@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("name", FIGURES)
 def test_no_label_covers_another(name: str, count: int) -> None:
     figure = FIGURES[name](make_towards(count))
@@ -80,15 +80,13 @@ def test_hypotheses_are_rows() -> None:
 
 
 def test_what_is_not_there_is_left_out() -> None:
-    analysis = make_towards()
-    assert [*towards.section(analysis).figures] == [towards.MAPS, towards.BLOCKS]
-    assert [*towards.section(analysis).tables] == [towards.TESTED]
-    whole = analysis.drop_vars([str(n) for n in analysis.data_vars if str(n).startswith("hypothesis")])
-    assert not towards.section(whole).tables
-    without = analysis.drop_vars("towards_gradient")
-    assert not towards.section(without).figures
-    lines = analysis.isel(map_longitude=0, block_longitude=0)
-    assert not towards.section(lines).figures
-    assert [*towards.section(lines).tables] == [towards.TESTED]
-    alone = analysis.drop_vars(["towards_correlation", "towards_significant"])
-    assert len(drawn(towards.towards_maps(alone))) == 4
+    analysis = make_towards(1)
+    stated = [str(name) for name in analysis.data_vars if str(name).startswith("hypothesis")]
+    section = towards.section(analysis.drop_vars([*stated, "towards_correlation", "towards_significant"]))
+    assert [*section.figures] == [towards.MAPS, towards.BLOCKS]
+    assert len(drawn(section.figures[towards.MAPS])) == 1  # no column of correlations
+    assert not section.tables
+    assert not towards.section(analysis.drop_vars("towards_gradient")).figures
+    lines = towards.section(analysis.isel(map_longitude=0, block_longitude=0))
+    assert not lines.figures
+    assert [*lines.tables] == [towards.TESTED]

@@ -126,6 +126,7 @@ def _panels(columns: list[xr.DataArray]) -> Figure:
         colour_bar(figure, mesh, chosen, wrap(label(array)))
     y, x = (coordinate(columns[0], str(dim)) for dim in columns[0].dims[1:])
     label_outer(axes, len(columns), label(x), label(y))
+    figure.draw_without_rendering()  # the first layout knows no shape of the panels yet, and cuts the titles
     return figure
 
 
