@@ -30,6 +30,7 @@ from gridvit.run.jacobian import (
 from gridvit.run.looks import attention, reach, signed
 from gridvit.run.places import attention_places
 from gridvit.run.subject import Subject
+from gridvit.run.towards import no_aim, towards
 
 
 def always(subject: Subject) -> str:
@@ -171,4 +172,5 @@ MEASURES = (
     Measure("the dependence on the state", dependence, no_dependence),
     Measure("the routing share", routing, no_routing),
     Measure("the reach of attention", reach, no_reach),
+    Measure("what precedes a region", towards, no_aim),
 )
