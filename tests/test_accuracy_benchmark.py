@@ -179,3 +179,11 @@ def test_splits_differ_and_a_seed_repeats_them(monkeypatch: pytest.MonkeyPatch, 
     assert found["fine"]["u"].shape == (2, 4, 14, 22)
     assert "0.36" in found["unseen"].attrs["gridvit_parameters"]
     assert not np.array_equal(case.make("test", 1)["u"], found["test"]["u"])
+
+
+def test_a_coarse_solver_is_of_second_order() -> None:
+    case = equations.EQUATIONS["advection-4"]
+    ds = case.source.frames(replace(case.source.config, samples=2, steps=1))
+    before, after = torch.from_numpy(ds["u"].values).double().unbind(1)
+    errors = [(case.coarse((cells,))(before[:, None]) - after[:, None]).norm() for cells in (80, 160)]
+    assert float(errors[0] / errors[1]) == pytest.approx(4, rel=0.05)
