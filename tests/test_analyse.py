@@ -21,9 +21,10 @@ from gridvit.grid import Grid
 from gridvit.nn import ModelStep
 from gridvit.nn.bias import make_bias
 from gridvit.rollout import Context
-from gridvit.run.analyse import attention, energetic, first_variable, inside, schemes, token_stencils
 from gridvit.run.cases import Cases
 from gridvit.run.evaluate import solvers
+from gridvit.run.jacobian import energetic, first_variable, inside, schemes
+from gridvit.run.looks import attention, token_stencils
 from gridvit.stencil import Stencil
 
 
@@ -141,7 +142,7 @@ def test_token_stencil_as_a_map() -> None:
 def test_attention_by_blocks_is_that_of_whole_matrices(
     grid: Grid, gaps: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_module("gridvit.run.analyse"), "HELD", 7 * 3 * 3 * 30)  # blocks of 7 tokens
+    monkeypatch.setattr(import_module("gridvit.run.looks"), "HELD", 7 * 3 * 3 * 30)  # blocks of 7 tokens
     torch.manual_seed(2)
     config = ModelConfig(patch=(1, 2), width=48, depth=2, heads=3)
     presence = torch.full((1, *grid.shape), 0.5) if gaps else None
