@@ -94,17 +94,18 @@ def test_every_weight_learns(name: str) -> None:
 
 
 def test_a_peer_is_trained_by_gridvit(tmp_path: Path) -> None:
-    case = equations.EQUATIONS["advection-diffusion"]
-    ds = case.source.frames(
-        replace(case.source.config, shape=(12, 20), lengths=(12.0, 20.0), cutoff=2.0, samples=3, steps=4)
-    )
+    """And told the force that stays, which nothing else would place on a torus."""
+    source = equations.EQUATIONS["forced-vorticity"].source
+    ds = source.frames(replace(source.config, shape=(13, 12), cutoff=2.0, samples=3, steps=4, spinup=0))
     split = Split(along="sample", train=(0, 1), validate=(1, 2), test=(2, 3))
     training = TrainingConfig(epochs=1, batch_size=4, warmup_steps=1)
     model = ModelConfig(kind="own", patch=(1, 1))
-    config = RunConfig("run", str(tmp_path), data=DataConfig(split=split), model=model, training=training)
+    data = DataConfig(split=split, statics=("force",))
+    config = RunConfig("run", str(tmp_path), data=data, model=model, training=training)
     run = gridvit.train(config, ds, model=peers.PEERS["convnet"])
     forecast = gridvit.Forecaster.load(run, model=peers.PEERS["convnet"])
     assert forecast.step.grid.periodic == (True, True)
+    assert forecast.step.network.network[0].weight.shape[1] == 2  # vorticity and force
 
 
 def test_a_field_is_carried_by_whole_cells() -> None:
