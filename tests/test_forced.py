@@ -19,7 +19,7 @@ from gridvit.grid import Grid
 from gridvit.physics import METHODS, Burgers, Coarse, ForcedBurgers, Solver, Vorticity
 from gridvit.rollout import Context, rollout
 from gridvit.run.cases import Cases
-from gridvit.run.jacobian import schemes
+from gridvit.run.references import schemes
 from gridvit.run.solvers import solved, solvers
 
 SIDE = 2 * np.pi

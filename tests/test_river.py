@@ -105,7 +105,7 @@ def test_burgers_in_one_dimension(gridvit: Run) -> None:
     scores = json.loads(gridvit("evaluate", "runs/run", "--json"))
     assert scores["coords"]["model"]["data"][-1] == "ssprk3, 4 substeps"
     analysis = json.loads(gridvit("analyse", "runs/run", "--json"))
-    assert analysis["coords"]["scheme"]["data"] == ["emulator", "ssprk3, 4 substeps"]
+    assert analysis["coords"]["scheme"]["data"] == ["emulator", "ssprk3, 4 substeps", "untrained"]
     gridvit("report", "runs/run")
 
 
