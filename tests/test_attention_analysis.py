@@ -140,7 +140,7 @@ def test_uniform_attention_lifts_nothing_and_fills_the_area(grid: Grid) -> None:
     np.testing.assert_allclose(attention.received_attention(rows, grid), 1.0, rtol=1e-12)
 
 
-def test_an_even_cap_fills_its_own_share_of_the_area() -> None:
+def test_28_an_even_cap_fills_its_own_share_of_the_area() -> None:
     grid = Grid.latlon(18, 36)
     areas = grid.areas.ravel() / grid.areas.sum()
     cap = areas * (grid.positions[:, 2] > np.sin(np.deg2rad(50)))
@@ -201,7 +201,7 @@ def test_a_sink_receives_what_it_takes_from_the_rest() -> None:
     assert found.dims == ("layer", "head", "x")
 
 
-def test_rollout_of_identity_and_of_uniform_layers(rng: np.random.Generator) -> None:
+def test_29_rollout_of_identity_and_of_uniform_layers(rng: np.random.Generator) -> None:
     n, layers = 7, 3
     identity = np.broadcast_to(np.eye(n), (layers, 2, n, n)).copy()
     np.testing.assert_allclose(attention.attention_rollout(identity), np.eye(n), atol=1e-15)
