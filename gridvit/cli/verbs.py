@@ -174,11 +174,11 @@ def evaluate(arguments: Sequence[str]) -> None:
     """Scores of a run."""
     given = parsed("evaluate", "Score a run on its test part.", {**RUN, **JSON, **NETWORK}, arguments)
     from gridvit import run
-    from gridvit.report.tables import score_tables
+    from gridvit.report.skill_tables import skill_tables
     from gridvit.run.network import named_network
 
     scores = run.evaluate(given.run, model=named_network(given.network))
-    say(as_json(scores) if given.json else tables_text(score_tables(scores)))
+    say(as_json(scores) if given.json else tables_text(skill_tables(scores)))
 
 
 def analyse(arguments: Sequence[str]) -> None:
@@ -194,10 +194,18 @@ def analyse(arguments: Sequence[str]) -> None:
 
 def report(arguments: Sequence[str]) -> None:
     """The page of a run."""
-    given = parsed("report", "One HTML page of a run's scores and analysis.", RUN, arguments)
+    options: dict[str, dict[str, Any]] = {
+        **RUN,
+        "--coast": {
+            "type": str,
+            "default": "",
+            "help": "coastlines for maps: GeoJSON, or NetCDF with a land mask; else those that cartopy has here",
+        },
+    }
+    given = parsed("report", "One HTML page of a run's scores and analysis.", options, arguments)
     from gridvit import run
 
-    say(run.report(given.run))
+    say(run.report(given.run, given.coast))
 
 
 def export(arguments: Sequence[str]) -> None:

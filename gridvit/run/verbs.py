@@ -28,10 +28,11 @@ from gridvit.data.times import canonical
 from gridvit.errors import InputError
 from gridvit.forecast import Forecaster
 from gridvit.nn.own import Network
-from gridvit.report import build
+from gridvit.report import Findings, build
+from gridvit.run.coastlines import coastlines
 from gridvit.run.folder import STATISTICS, RunFolder, load_fields
 from gridvit.run.pictures import Pictures
-from gridvit.run.record import recorded, refuse_repeated, session
+from gridvit.run.record import recorded, refuse_repeated, session, sessions
 from gridvit.run.teacher import GIVEN, SOLVER, taught, teacher_of
 from gridvit.training.metrics import read_metrics
 from gridvit.training.plan import plan
@@ -232,22 +233,22 @@ def _places(ds: xr.Dataset, time: str, init: str, before: int) -> np.ndarray:
     return np.atleast_1d(found.values)
 
 
-def report(run: str | os.PathLike[str]) -> Path:
-    """Draw what ``evaluate`` and ``analyse`` have written as one HTML page."""
+def report(run: str | os.PathLike[str], coast: str = "") -> Path:
+    """Draw what ``evaluate`` and ``analyse`` have written as one HTML page.
+
+    Args:
+        run: the run folder.
+        coast: a file of coastlines for maps in longitude and latitude: GeoJSON, or a NetCDF file with a land mask. In
+            its absence those that cartopy has on this machine are drawn, and none where it has none.
+    """
     folder = RunFolder(Path(run))
     config = (folder / "config.yaml").read_text() if (folder / "config.yaml").is_file() else ""
     if not config:
         raise InputError(
             "a run folder with a config.yaml", str(run), "give the folder that gridvit train wrote"
         )
-    predicted, truth = folder.read("forecast.nc"), folder.read("truth.nc")
-    return build(
-        folder.read("scores.nc"),
-        folder.read("analysis.nc"),
-        read_metrics(folder / "metrics.csv") or None,
-        predicted,
-        config,
-        folder / "report.html",
-        truth=truth,
-        title=f"gridvit: {folder.path.name}",
-    )
+    scores, analysis = folder.read("scores.nc"), folder.read("analysis.nc")
+    fields = (folder.read("forecast.nc"), folder.read("truth.nc"))
+    rows = read_metrics(folder / "metrics.csv")
+    found = Findings(scores, analysis, rows, *fields, config, sessions(folder.path))
+    return build(found, folder / "report.html", f"gridvit: {folder.path.name}", coastlines(coast))
