@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from gridvit.analysis.towards import Blocks
 from gridvit.cells import angles
 from gridvit.config import DataConfig, EvaluationConfig, Index, ModelConfig, RunConfig, Split, TrainingConfig
 from gridvit.grid import Grid
-from gridvit.report.canvas import DIVERGING, colour_bar, coloured, drawn, label_outer, panels, symmetric
+from gridvit.report.canvas import DIVERGING, colour_bar, coloured, drawn, label_outer, panels, symmetric, wrap
 
 LEADS = (1, 2, 3, 4, 5, 6)
 SOUTH, NORTH, CELL = -59.0, 61.0, 2
@@ -94,7 +95,7 @@ def configuration(root: str, number: int) -> RunConfig:
         training=TrainingConfig(
             epochs=4, batch_size=32, learning_rate=1e-3, weight_decay=1.0, seed=number, accelerator="cpu"
         ),
-        evaluation=EvaluationConfig(leads=1, states=12),
+        evaluation=EvaluationConfig(leads=1, states=12, cells=12 * PATCH[0] * PATCH[1]),
     )
 
 
@@ -128,9 +129,9 @@ def model_maps(runs: list[Path], grid: Grid) -> list[np.ndarray]:
 def scores(sst: xr.DataArray, runs: list[Path]) -> dict[str, np.ndarray]:
     """RMSE (K) by lead over the test part, of the networks and of what looks at the index alone."""
     each = [gv.evaluate(run, made(sst, 1, 0))["rmse"].isel(variable=0) for run in runs]
-    found = {str(name): each[0].sel(model=name).values for name in each[0]["model"].values}
-    del found["emulator"]
-    return {f"network {n}": rmse.sel(model="emulator").values for n, rmse in enumerate(each)} | found
+    alone = ("persistence", "damped persistence", "local ridge of anomalies", "climatology (day of year)")
+    networks = {f"network {n}": rmse.sel(model="emulator, direct").values for n, rmse in enumerate(each)}
+    return networks | {name: each[0].sel(model=name).values for name in alone}
 
 
 def tested(sst: xr.DataArray, grid: Grid, maps: dict[str, np.ndarray]) -> dict[str, xr.Dataset]:
@@ -194,7 +195,7 @@ def drawing(grid: Grid, classical: xr.Dataset, model: np.ndarray) -> Figure:
                 at = np.argwhere(passed.values[::2, ::2])
                 lines = [passed[dim].values[::2] for dim in passed.dims]
                 panel.scatter(lines[1][at[:, 1]], lines[0][at[:, 0]], s=0.6, color="black", linewidths=0)
-        colour_bar(figure, mesh, chosen, name)
+        colour_bar(figure, mesh, chosen, wrap(name))
     label_outer(axes, 3, "longitude (°E)", "latitude (°N)")
     figure.draw_without_rendering()
     return figure
@@ -203,7 +204,9 @@ def drawing(grid: Grid, classical: xr.Dataset, model: np.ndarray) -> Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", help="ERSST v5, monthly, 2 degrees")
-    parser.add_argument("--members", type=int, default=3, help="networks whose gradients are averaged")
+    parser.add_argument(
+        "--members", type=int, default=3, help="networks, two at least, whose gradients are averaged"
+    )
     parser.add_argument(
         "--root", default="runs/precursors", help="folder of the runs; those that are there are kept"
     )
@@ -239,8 +242,7 @@ def report(
         sea = classical["correlation"].notnull().values * grid.areas
         share = (classical[name].values * sea).sum(axis=(1, 2)) / sea.sum(axis=(1, 2))
         print(f"| {name}, share of the sea | " + " | ".join(f"{v:.2f}" for v in share) + " |")
-    pairs = [(a, b) for n, a in enumerate(each) for b in each[:n]]
-    rows = {"one network's map and another's": pairs}
+    rows = {"one network's map and another's": [*combinations(each, 2)]}
     rows |= {f"model's and {n}": [(maps["model"], m)] for n, m in maps.items() if n != "model"}
     for name, both in rows.items():
         values = np.mean([[alike(grid, x, y) for x, y in zip(a, b, strict=True)] for a, b in both], axis=0)
