@@ -147,19 +147,19 @@ class EvaluationConfig:
         states: states of the test part at which attention and errors are measured.
         cells: rows of the Jacobian that are measured: all cells of a patch at so many of the states, two at least.
         energy_share: share of the data variance held by the modes that the fits use.
+        solver_cases: forecasts by which the error of solvers on fewer cells is held against their cost; 0 for none.
         regions: means over a region, written as ``data.indices`` are, towards which ``analyse`` draws maps of what
             precedes them; beside the indices that the run predicts, which have theirs at each of ``data.leads``.
         lags: steps of the model from what precedes to those regions.
-        solver_cases: forecasts by which the error of solvers on fewer cells is held against their cost; 0 for none.
     """
 
     leads: int = 4
     states: int = 32
     cells: int = 64
     energy_share: float = 0.99
+    solver_cases: int = 8
     regions: dict[str, Index] = field(default_factory=dict)
     lags: tuple[int, ...] = (1,)
-    solver_cases: int = 8
 
     def __post_init__(self) -> None:
         require(self, 1, "leads", "states", "cells", "lags")
