@@ -13,6 +13,7 @@ from gridvit.report.canvas import name_of
 from gridvit.report.captions import ATTENTION, PROFILES, SCHEME, SIGNED, SKILL, SPHERE, STENCILS, TABLES, Draw
 from gridvit.report.coast import Lines
 from gridvit.report.page import Section
+from gridvit.report.skill_tables import skill_tables
 
 
 def _drawn(dataset: xr.Dataset, entries: Mapping[str, tuple[Draw, str]]) -> dict[str, Figure]:
@@ -24,7 +25,7 @@ def skill(scores: xr.Dataset) -> Section:
     cases = f"Scores are over {scores.attrs['cases']} cases." if "cases" in scores.attrs else ""
     text = str(scores.attrs.get("statement", cases))
     shown, said = _drawn(scores, SKILL), words.skill_words(scores)
-    return Section("Skill by lead time", text, shown, tables.score_tables(scores), words=said)
+    return Section("Skill by lead time", text, shown, skill_tables(scores), words=said)
 
 
 def forecast(predicted: xr.Dataset, truth: xr.Dataset | None, coast: Lines = ()) -> Section:
