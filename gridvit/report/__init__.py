@@ -10,7 +10,7 @@ from typing import Any
 import xarray as xr
 
 from gridvit.errors import InputError
-from gridvit.report import sections
+from gridvit.report import sections, towards
 from gridvit.report.coast import Lines
 from gridvit.report.page import Section, write_page
 
@@ -63,7 +63,8 @@ def build(found: Findings, path: str | Path, title: str = "gridvit report", coas
         parts.append(sections.forecast(found.forecast, found.truth, coast))
     if found.analysis is not None:
         parts += [sections.scheme(found.analysis), sections.sphere(found.analysis)]
-        parts += [sections.attention(found.analysis, coast), sections.other(found.analysis, coast)]
+        parts += [sections.attention(found.analysis, coast), towards.section(found.analysis)]
+        parts.append(sections.other(found.analysis, coast))
     if found.metrics:
         parts.append(sections.training(found.metrics))
     parts = [part for part in parts if sections.filled(part)]

@@ -32,6 +32,7 @@ from gridvit.report.tables import COLUMNS, Table, is_end, number, units_of
 KNOWN = {*ATTENTION, *SCHEME, *SPHERE, *TABLES, *ONE_STEP, *DEFECTS, *COEFFICIENTS, "attention_stencil",
          "attention_map", "signed_stencil", "phase_speed", "diffusivity", "reaction", "misfit", "distance_weighted",
          "zonal_amplification"}  # fmt: skip
+APART = ("towards_", "hypothesis_")  # of the section on what precedes a region
 FEW = 6  # whole numbers along a dimension that are names rather than an axis
 PANELS, LINES, ROWS = 12, 8, 48  # that a page shows of one variable
 
@@ -46,6 +47,7 @@ def left(analysis: xr.Dataset) -> list[str]:
         and not (array.ndim == 0 and "spectral_radius" in analysis)
         and not is_end(analysis, str(name))
         and not str(name).endswith("_spread")
+        and not str(name).startswith(APART)
     ]
 
 

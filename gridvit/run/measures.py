@@ -30,6 +30,7 @@ from gridvit.run.jacobian import (
 from gridvit.run.looks import attention, reach, signed
 from gridvit.run.places import attention_places
 from gridvit.run.subject import Subject
+from gridvit.run.towards import no_aim, towards
 
 
 def always(subject: Subject) -> str:
@@ -160,8 +161,12 @@ def unmeasured(grid: Grid) -> str:
 PAIRS = 2**27  # of tokens, over all layers and heads: 1 GiB in float64
 MEASURES = (
     Measure("attention", attention, no_attention),
-    Measure("the signed stencils of heads", signed, no_signed),
     Measure("attention from places", lambda s: attention_places(s.step, s.states, s.context), no_attention),
+    Measure("the signed stencils of heads", signed, no_signed),
+<<<<<<< HEAD
+    Measure("attention from places", lambda s: attention_places(s.step, s.states, s.context), no_attention),
+=======
+>>>>>>> main
     Measure("the Jacobian", jacobian, no_jacobian),
     Measure("the modified equation", modified, no_modified),
     Measure("the errors of waves", waves, no_waves),
@@ -171,4 +176,5 @@ MEASURES = (
     Measure("the dependence on the state", dependence, no_dependence),
     Measure("the routing share", routing, no_routing),
     Measure("the reach of attention", reach, no_reach),
+    Measure("what precedes a region", towards, no_aim),
 )

@@ -39,6 +39,7 @@ class Subject:
         states: ``(B, state, *space)`` of the test part, spread evenly over samples and times.
         context: of the states.
         test: the test part.
+        train: the training part, not read yet where it is streamed.
         config: of the run.
     """
 
@@ -46,6 +47,7 @@ class Subject:
     states: Tensor
     context: Context
     test: Fields
+    train: Fields
     config: RunConfig
 
     @property

@@ -16,11 +16,12 @@ import xarray as xr
 from gridvit import checkpoint
 from gridvit.axes import find_axes
 from gridvit.cluster import refuse_wrong_world
-from gridvit.config import MODEL_FILE, DataConfig, RunConfig, SimulateConfig, TrainingConfig
+from gridvit.config import MODEL_FILE, DataConfig, PlantedConfig, RunConfig, SimulateConfig, TrainingConfig
 from gridvit.data.choices import open_chosen
 from gridvit.data.matching import ends_among
 from gridvit.data.measure import Measured
 from gridvit.data.simulate_files import refuse_existing, write
+from gridvit.data.simulate_planted import simulate_planted
 from gridvit.data.simulate_portions import Progress, simulate_to
 from gridvit.data.standard import narrowed
 from gridvit.data.times import canonical
@@ -42,12 +43,17 @@ log = logging.getLogger("gridvit")
 
 
 def simulate(
-    config: SimulateConfig,
+    config: SimulateConfig | PlantedConfig,
     out: str | os.PathLike[str],
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Solver trajectories as a CF NetCDF or Zarr file; the same call goes on where one was interrupted."""
+    """Solver trajectories as a CF NetCDF or Zarr file; the same call goes on where one was interrupted.
+
+    A planted world is written with its truth beside it; see ``gridvit.data.simulate_planted``.
+    """
+    if isinstance(config, PlantedConfig):
+        return simulate_planted(config, out, overwrite)
     return simulate_to(config, out, overwrite, progress)
 
 
