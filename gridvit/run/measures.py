@@ -163,10 +163,6 @@ MEASURES = (
     Measure("attention", attention, no_attention),
     Measure("attention from places", lambda s: attention_places(s.step, s.states, s.context), no_attention),
     Measure("the signed stencils of heads", signed, no_signed),
-<<<<<<< HEAD
-    Measure("attention from places", lambda s: attention_places(s.step, s.states, s.context), no_attention),
-=======
->>>>>>> main
     Measure("the Jacobian", jacobian, no_jacobian),
     Measure("the modified equation", modified, no_modified),
     Measure("the errors of waves", waves, no_waves),
