@@ -143,5 +143,7 @@ class ModelConfig:
             )
         if any(cells % 2 for cells in self.patch):
             raise InputError(
-                "an even model.patch where model.between is set", str(list(self.patch)), "correct it, or leave it out"
+                "an even model.patch where model.between is set",
+                str(list(self.patch)),
+                "correct it, or leave it out",
             )
