@@ -134,10 +134,9 @@ def test_uniform_attention_lifts_nothing_and_fills_the_area(grid: Grid) -> None:
     lift = attention.radial_lift(rows, grid, 7)
     np.testing.assert_allclose(lift.values[np.isfinite(lift)], 1.0, rtol=1e-12)
     assert np.isfinite(lift).sum() >= 5
-    np.testing.assert_allclose(
-        attention.attention_distance(rows, grid).effective_area_fraction, 1.0, rtol=1e-12
-    )
-    np.testing.assert_allclose(attention.received_attention(rows, grid), 1.0, rtol=1e-12)
+    found = attention.attention_distance(rows, grid)
+    np.testing.assert_allclose(found.effective_area_fraction, 1.0, rtol=1e-12)
+    np.testing.assert_allclose(found.received_attention, 1.0, rtol=1e-12)
 
 
 def test_an_even_cap_fills_its_own_share_of_the_area() -> None:
@@ -196,9 +195,15 @@ def test_a_sink_receives_what_it_takes_from_the_rest() -> None:
     grid = Grid.regular((5,))
     rows = np.full((1, 1, 5, 5), 0.1)
     rows[..., 2] = 0.6
-    found = attention.received_attention(rows, grid)
-    np.testing.assert_allclose(found[0, 0], [0.5, 0.5, 3.0, 0.5, 0.5], rtol=1e-12)
-    assert found.dims == ("layer", "head", "x")
+    found = attention.attention_distance(rows, grid, sink=2.9)
+    np.testing.assert_allclose(found.received_attention[0, 0], [0.5, 0.5, 3.0, 0.5, 0.5], rtol=1e-12)
+    assert found.received_attention.dims == ("layer", "head", "token_x")
+    assert (found.sink_tokens.item(), attention.attention_distance(rows, grid).sink_tokens.item()) == (1, 0)
+    assert found.sink_mass.item() == pytest.approx(0.6, rel=1e-12)
+    # without the sink each query has four keys alike, itself among them unless it is the sink: the pairs are 0, 1, 1, 2
+    # and so on from each place of the ring of five, 2 at most
+    ways = [min(abs(i - j), 5 - abs(i - j)) for i in range(5) for j in (0, 1, 3, 4)]
+    assert found.attention_distance_without_sinks.item() == pytest.approx(np.mean(ways), rel=1e-12)
 
 
 def test_rollout_of_identity_and_of_uniform_layers(rng: np.random.Generator) -> None:

@@ -9,7 +9,6 @@ from gridvit.analysis.attention import (
     attention_split,
     attention_stencil,
     radial_lift,
-    received_attention,
     zonal_stencil,
 )
 from gridvit.analysis.attribution import Readout, WithAttention, region_weights
@@ -61,7 +60,6 @@ __all__ = [
     "probe",
     "propose",
     "radial_lift",
-    "received_attention",
     "region_mean",
     "region_weights",
     "sphere_rows",

@@ -191,6 +191,16 @@ class Attention(nn.Module):
             rows = slice(start, min(start + block, x.shape[1]))
             yield rows, attention_weights(query[:, :, rows], key, self._logits(rows, share))
 
+    def bias_weights(
+        self, share: Share = None, block: int = 256
+    ) -> Iterator[tuple[slice, Float[Tensor, "batch head query key"]]]:
+        """softmax_j(b_ij) as ``weights`` gives A: where attention looks by its bias alone, of one state without share."""
+        total = self._logits(slice(0, 1), share).shape[-1]
+        for start in range(0, total, block):
+            rows = slice(start, min(start + block, total))
+            weights = torch.softmax(self._logits(rows, share), -1)
+            yield rows, weights if weights.ndim == 4 else weights[None]
+
     def _query_key(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, 2 h c) -> 2 x (B, h, N, c)."""
         split = self.query_key(x).view(*x.shape[:2], 2, self.heads, self.content).permute(2, 0, 3, 1, 4)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 import xarray as xr
 
-from gridvit.analysis.attention_tables import distance_tables, lift_table
 from gridvit.analysis.bloch import bloch, phase_average
 from gridvit.analysis.compare import compare
+from gridvit.analysis.looking import attention_by_blocks
 from gridvit.analysis.probe import patch_cells, probe
 from gridvit.analysis.symbol import energy_modes, mode_energy
 from gridvit.analysis.zonal import sphere_rows
@@ -24,7 +24,8 @@ from gridvit.data.rounds import GIB
 from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
 from gridvit.grid import Grid
-from gridvit.nn.looking import attention_by_offset, attention_statistics
+from gridvit.nn.hidden import present_areas
+from gridvit.nn.looking import attention_by_offset
 from gridvit.nn.own import Network, Own
 from gridvit.nn.step import ModelStep
 from gridvit.physics import SCHEMES, LinearEquation, LinearScheme, linear_scheme, stable_step
@@ -119,14 +120,13 @@ def attention(step: ModelStep, states: torch.Tensor, context: Context) -> xr.Dat
         x = step.inputs(states, context)
         told = step.told(x, context)
     block = max(1, min(256, HELD // (len(x) * network.config.heads * tokens.size)))
-    statistics = attention_statistics(network, x, BINS, block, told)
-    found = {name: value.numpy() for name, value in statistics.items()}
-    lift = lift_table(found["lift"], found["edges"], tokens)
-    parts = [distance_tables(found, tokens), lift.to_dataset(name="attention_radial")]
+    areas = present_areas(tokens, network.share(x)).numpy()
+    maps = network.attention_maps(x, block, told)
+    parts = [attention_by_blocks(maps, tokens, areas, network.config.registers, BINS)]
     if not tokens.is_sphere and all(tokens.periodic):
         kernel = attention_by_offset(network, x, block, told).numpy()
         parts.append(token_stencils(Stencil.from_array(kernel, tokens.spacing, ("layer", "head")), tokens))
-    parts.append(bias_curves(step, parts[1]["distance"]))
+    parts.append(bias_curves(step, parts[0]["distance"]))
     return xr.merge(parts, join="exact", combine_attrs="drop_conflicts")
 
 
