@@ -21,9 +21,10 @@ from gridvit.grid import Grid
 from gridvit.nn import ModelStep
 from gridvit.nn.bias import make_bias
 from gridvit.rollout import Context
-from gridvit.run.analyse import attention, energetic, first_variable, inside, schemes, token_stencils
 from gridvit.run.cases import Cases
 from gridvit.run.evaluate import solvers
+from gridvit.run.jacobian import energetic, first_variable, inside, schemes
+from gridvit.run.looks import attention, token_stencils
 from gridvit.stencil import Stencil
 
 
@@ -141,7 +142,7 @@ def test_token_stencil_as_a_map() -> None:
 def test_attention_by_blocks_is_that_of_whole_matrices(
     grid: Grid, gaps: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_module("gridvit.run.analyse"), "HELD", 7 * 3 * 3 * 30)  # blocks of 7 tokens
+    monkeypatch.setattr(import_module("gridvit.run.looks"), "HELD", 7 * 3 * 3 * 30)  # blocks of 7 tokens
     torch.manual_seed(2)
     config = ModelConfig(patch=(1, 2), width=48, depth=2, heads=3)
     presence = torch.full((1, *grid.shape), 0.5) if gaps else None
@@ -156,7 +157,8 @@ def test_attention_by_blocks_is_that_of_whole_matrices(
     if not grid.is_sphere:
         whole = token_stencils(attention_stencil(weights, tokens), tokens)
         expected = expected.merge(whole)
-    assert set(found) == {*expected, "bias_kernel", "bias_length"}
+    alone = {"bias_distance", "bias_rms", "bias_effective_area_fraction", "attention_over_bias"}
+    assert set(found) == {*expected, *alone, "bias_kernel", "bias_length"}
     for name, table in expected.items():
         xr.testing.assert_allclose(found[name], table, rtol=1e-6, atol=1e-6)
         assert found[name].attrs == table.attrs

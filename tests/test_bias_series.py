@@ -18,7 +18,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ModelStep, ViT
 from gridvit.nn.bias import AreaWeighted, Fourier, Legendre, Linear, OfDistance, make_bias
-from gridvit.run.analyse import bias_curves
+from gridvit.run.looks import bias_curves
 from gridvit.training.train import bias_error
 
 

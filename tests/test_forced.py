@@ -18,9 +18,9 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.physics import METHODS, Burgers, Coarse, ForcedBurgers, Solver, Vorticity
 from gridvit.rollout import Context, rollout
-from gridvit.run.analyse import schemes
 from gridvit.run.cases import Cases
 from gridvit.run.evaluate import solved, solvers
+from gridvit.run.jacobian import schemes
 
 SIDE = 2 * np.pi
 CONFIG = SimulateConfig("forced-burgers", {"viscosity": 0.05}, (23,), (SIDE,), 0.2, 4, 19, 3.0, 5, spinup=3)

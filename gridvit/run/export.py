@@ -27,8 +27,8 @@ from gridvit.nn.features import TIMED
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
-from gridvit.run.analyse import some_states
 from gridvit.run.folder import RunFolder
+from gridvit.run.subject import some_states
 
 log = logging.getLogger("gridvit")
 SUFFIXES = (".onnx", ".pt2")
