@@ -7,8 +7,8 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
-
 from attention_data import looked
+
 from gridvit.analysis.attention import attention_distance, radial_lift
 from gridvit.channels import Channels
 from gridvit.config import ModelConfig
@@ -170,7 +170,9 @@ def test_streamed_statistics_are_those_of_the_whole(name: str, grid: Grid) -> No
     for table in (*expected, "attention_radial"):
         if table in ("attention_quantile", "attention_uniform_quantile"):
             continue  # of finer bins here
-        wanted = radial_lift(weights, tokens, 6, extra=extra) if table == "attention_radial" else expected[table]
+        wanted = (
+            radial_lift(weights, tokens, 6, extra=extra) if table == "attention_radial" else expected[table]
+        )
         np.testing.assert_allclose(found[table], wanted, rtol=5e-5, atol=1e-6)
 
 
@@ -185,7 +187,12 @@ def test_streamed_statistics_with_gaps() -> None:
     assert share.min() == 0
     found = looked(made, x, bins=6, block=7)
     expected = attention_distance(weights, tokens, share=share)
-    for name in ("attention_distance", "effective_area_fraction", "attention_distance_map", "received_attention"):
+    for name in (
+        "attention_distance",
+        "effective_area_fraction",
+        "attention_distance_map",
+        "received_attention",
+    ):
         np.testing.assert_allclose(found[name], expected[name], rtol=2e-5)
     assert np.isnan(found["received_attention"]).any() == (share.max(0).min() == 0)
     lift = radial_lift(weights, tokens, 6, share)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from attention_data import looked
 from test_blocks import CHOICES, SMALL, SPHERE, TORUS, fields
 
-from attention_data import looked
 from gridvit.cli import main
 from gridvit.config import DataConfig, ModelConfig, RunConfig, SimulateConfig, Split, TrainingConfig
 from gridvit.data.fields import load, stored

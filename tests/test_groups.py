@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
 from attention_data import looked
+
 from gridvit.channels import Channels
 from gridvit.config import ModelConfig
 from gridvit.errors import InputError

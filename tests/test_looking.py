@@ -76,7 +76,9 @@ def test_the_parts_along_axes_of_the_sphere() -> None:
         equator.attention_rms_along[0, 0], [0, np.sqrt(share * (ways**2).mean())], atol=1e-12
     )
     polar = Grid.latlon(9, 8, poles=True, radius=1.0)
-    rows = np.where(np.arange(72)[:, None] // 8 == 0, np.eye(72), towards(polar, 8 * 8))  # not from the other pole
+    rows = np.where(
+        np.arange(72)[:, None] // 8 == 0, np.eye(72), towards(polar, 8 * 8)
+    )  # not from the other pole
     found = attention.attention_distance(rows, polar)
     assert found.attention_rms_along.sel(axis="longitude").item() == pytest.approx(0, abs=1e-12)
     assert found.attention_rms_along.sel(axis="latitude").item() == pytest.approx(found.attention_rms.item())

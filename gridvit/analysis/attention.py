@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from gridvit.analysis.attention_tables import table_of
 from gridvit.analysis.looking import SINK, attention_by_blocks
+from gridvit.analysis.relevance import rollout_rows
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.stencil import Stencil
@@ -178,22 +179,24 @@ def attention_split(weights: Float[np.ndarray, "sample layer head query key"], g
     )
 
 
-def attention_rollout(weights: Weights, residual: float = 0.5) -> np.ndarray:
-    r"""``R = prod_l (residual I + (1 - residual) mean_h A_lh)``, the last layer leftmost; rows sum to one.
+def attention_rollout(
+    weights: Weights, residual: float | Float[np.ndarray, "sample layer query"] = 0.5
+) -> np.ndarray:
+    r"""``R = prod_l (r_l + (1 - r_l) mean_h A_lh)``, the last layer leftmost; rows sum to one.
 
     Ignores values, signs and the MLP, and drifts to rank one with depth: descriptive only.
 
     Args:
         weights: ``(layer, head, N, N)`` or with a leading sample axis; the result keeps that axis.
-        residual: the share of the skip connection in every layer.
+        residual: the share ``r`` of the skip connection in every layer, or as it was measured of each state, layer
+            and query (``gridvit.nn.looking.residual_shares``).
 
     Reference: Abnar & Zuidema (2020), arXiv:2005.00928.
     """
-    layers = np.moveaxis(weights.astype(np.float64).mean(axis=-3), -3, 0)
-    rollout = np.broadcast_to(np.eye(weights.shape[-1]), layers.shape[1:])
-    for layer in layers:
-        rollout = residual * rollout + (1.0 - residual) * layer @ rollout
-    return rollout
+    layers = torch.tensor(weights.reshape(-1, *weights.shape[-4:]).mean(axis=-3), dtype=torch.float64)
+    stays = residual if isinstance(residual, float) else torch.tensor(residual, dtype=torch.float64)
+    found = rollout_rows(layers, stays).numpy()
+    return found if weights.ndim == 5 else found[0]
 
 
 def _placed(weights: np.ndarray, grid: Grid) -> np.ndarray:

@@ -94,7 +94,13 @@ def _spreads(found: dict[str, np.ndarray], unit: str) -> list[Entry]:
     """Quantiles, and root mean squares along each axis."""
     along = "root mean square of the way along an axis"
     return [
-        ("attention_quantile", (*HEADS, "quantile"), found["quantile"], "quantile of attention distance", unit),
+        (
+            "attention_quantile",
+            (*HEADS, "quantile"),
+            found["quantile"],
+            "quantile of attention distance",
+            unit,
+        ),
         (
             "attention_uniform_quantile",
             ("quantile",),

@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from gridvit.nn.block import Block
 from gridvit.nn.groups import blocks_by_place
 from gridvit.nn.vit import ViT
 
@@ -59,7 +60,8 @@ def bias_maps(
         share: of each token's area that has values in each state; a batch of one where absent.
         block: queries at a time.
     """
-    for layer, each in enumerate(network.blocks):
+    layers: list[Block] = list(network.blocks)  # type: ignore[arg-type]
+    for layer, each in enumerate(layers):
         blocks = each.attention.bias_weights(share, block)
         for rows, weights in blocks_by_place(blocks, network.config.registers, network.groups):
             yield layer, rows, weights
@@ -77,7 +79,7 @@ def residual_shares(
     """
     shares: list[Tensor] = []
 
-    def see(block: nn.Module, given: tuple[Any, ...], out: Tensor) -> None:
+    def see(block: Any, given: tuple[Any, ...], out: Tensor) -> None:
         kept, added = (h.norm(dim=-1) for h in (given[0], block.mixed(*given)))
         found = kept / (kept + added)
         lead = network.config.registers

@@ -59,7 +59,10 @@ def alone(step: ModelStep, states: torch.Tensor, found: xr.Dataset) -> xr.Datase
     named = {
         "bias_distance": ("attention_distance", "mean distance of attention by the bias alone"),
         "bias_rms": ("attention_rms", "root mean square distance of attention by the bias alone"),
-        "bias_effective_area_fraction": ("effective_area_fraction", "effective area fraction of the bias alone"),
+        "bias_effective_area_fraction": (
+            "effective_area_fraction",
+            "effective area fraction of the bias alone",
+        ),
     }
     tables = {name: bias[of].assign_attrs(long_name=long_name) for name, (of, long_name) in named.items()}
     ratio = (found["attention_distance"] / bias["attention_distance"]).assign_attrs(

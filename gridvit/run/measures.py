@@ -14,6 +14,7 @@ import xarray as xr
 
 from gridvit.grid import Grid
 from gridvit.nn.own import Own
+from gridvit.run.faithful import ablations, faithfulness, one_per_place, too_many
 from gridvit.run.jacobian import growth, rows_by_latitude, scheme
 from gridvit.run.looks import attention
 from gridvit.run.subject import Subject
@@ -84,6 +85,8 @@ def unmeasured(grid: Grid) -> str:
 
 MEASURES = (
     Measure("attention", lambda s: attention(s.step, s.states, s.context), no_attention),
+    Measure("ablations of attention", ablations, lambda s: no_attention(s) or one_per_place(s)),
+    Measure("the faithfulness of maps", faithfulness, lambda s: no_attention(s) or too_many(s)),
     Measure("the Jacobian", jacobian, no_jacobian),
     Measure("the growth of waves", growth, no_growth),
 )
