@@ -13,7 +13,16 @@ from gridvit.config import ModelConfig, RunConfig, SimulateConfig
 from gridvit.data.fields import Fields, load
 from gridvit.data.simulate import simulate
 from gridvit.nn import ModelStep
-from gridvit.run.faithful import Places, ablations, affordable, faithfulness, one_per_place, pairs, relevant, too_many
+from gridvit.run.faithful import (
+    Places,
+    ablations,
+    affordable,
+    faithfulness,
+    one_per_place,
+    pairs,
+    relevant,
+    too_many,
+)
 from gridvit.run.subject import Subject, some_states
 
 SMALL = ModelConfig(patch=(2, 3), width=48, depth=2, heads=3)
@@ -69,7 +78,7 @@ def test_maps_towards_places(fields: Fields) -> None:
     for name, table in found.data_vars.items():
         assert {"long_name", "units"} <= set(table.attrs), name
     tokens = found["place_token"].values
-    assert len(set(tokens.tolist())) == found.sizes["place"] == 16
+    assert len(set(tokens.tolist())) == found.sizes["place"] == 12
     assert found["place_state"].values.tolist() == sorted(found["place_state"].values.tolist())
 
 

@@ -47,7 +47,7 @@ from gridvit.run.subject import Subject
 COST = (
     2**23
 )  # pairs of tokens: so many are looked at in all places together, and four times as many in ablations
-PLACES = (2, 16)
+PLACES = (2, 12)
 HELD = 2**27  # weights of attention whose gradients are held at once, half a GiB of each
 SEED = 0
 
@@ -200,7 +200,7 @@ def faithfulness(subject: Subject) -> xr.Dataset:
     count = affordable(subject.step.token_grid, COST, *PLACES)
     places = Places(subject, count)
     found = maps(places, subject.step)
-    few = Places(subject, max(1, count // 2))
+    few = Places(subject, max(1, count // 3))
     shuffled = randomisation(
         lambda step: maps(few, step),
         subject.step,
