@@ -163,12 +163,12 @@ def masking_table(effects: Float[np.ndarray, "case 2 order fraction"], names: Se
     """Deletion and insertion curves of maps beside those of their controls.
 
     Args:
-        effects: of ``Masking.effects``, where order 0 is at random, then each map and the map shuffled within distance.
+        effects: of ``Masking.effects``, order 0 at random, then each map and the map shuffled within distance.
         names: of the maps.
 
     Returns:
-        ``deletion`` and ``insertion (masked_first, fraction)``, means over cases; ``deletion_gain`` and ``insertion_gain
-        (map, control)``, what the map does more than its control as a share of the control's, over all fractions (of
+        ``deletion`` and ``insertion (masked_first, fraction)``, means over cases; ``deletion_gain`` and
+        ``insertion_gain (map, control)``, what the map does more than its control as a share of the control's, over all fractions (of
         insertion less, so that above 0 is faithful both times), with ``_p``, the p-value of Wilcoxon's signed-rank test
         over cases.
     """

@@ -41,7 +41,7 @@ from gridvit.nn.shuffled import cascade
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
 from gridvit.run.cases import Cases
-from gridvit.run.looks import held_queries, token_areas
+from gridvit.run.looks import held_queries, inputs, token_areas
 from gridvit.run.subject import Subject
 
 COST = (
@@ -90,9 +90,8 @@ def pairs(subject: Subject, count: int) -> tuple[torch.Tensor, Context, torch.Te
 def replacements(step: ModelStep, states: torch.Tensor, context: Context) -> dict[str, Replace]:
     """What takes the place of attention, by name; the stencil is that of these states."""
     network, tokens, extra = step.attending, step.token_grid, step.attending.config.registers
-    with torch.no_grad():
-        x = step.inputs(states, context)
-        maps = network.attention_maps(x, held_queries(step, len(x)), step.told(x, context))
+    x, condition = inputs(step, states, context)
+    maps = network.attention_maps(x, held_queries(step, len(x)), condition)
     areas = token_areas(step, states)
     if tokens.mesh is None and any(tokens.periodic):
         frozen: Replace = MeanStencil.of(maps, tokens, areas, extra)
@@ -167,9 +166,8 @@ def maps_of_case(places: Places, step: ModelStep, case: int) -> Iterator[tuple[s
     """Each map of one case, among tokens with a place."""
     network, extra = step.attending, step.attending.config.registers
     state, context, token = places.states[case : case + 1], places.context(case), places.tokens[case]
+    x, condition = inputs(step, state, context)
     with torch.no_grad():
-        x = step.inputs(state, context)
-        condition = step.told(x, context)
         layers = head_means(network.attention_maps(x, condition=condition))
         stays = residual_shares(network, x, condition)
         yield "rollout", rollout_rows(layers, stays, [extra + token])[0, 0, extra:]

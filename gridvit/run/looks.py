@@ -24,19 +24,32 @@ def attention(step: ModelStep, states: torch.Tensor, context: Context) -> xr.Dat
     Beside it stands what the bias alone would make of attention. Blocks of queries are looked at one after another: no
     matrix of all pairs of tokens is held.
     """
-    network, tokens = step.attending, step.token_grid
-    with torch.no_grad():
-        x = step.inputs(states, context)
-        told = step.told(x, context)
-    block, areas = held_queries(step, len(x)), token_areas(step, states)
-    maps = network.attention_maps(x, block, told)
-    found = attention_by_blocks(maps, tokens, areas, network.config.registers, BINS)
-    parts = [found, alone(step, states, found)]
+    tokens, found = step.token_grid, looked(step, states, context)
+    parts = [found]
     if not tokens.is_sphere and all(tokens.periodic):
-        kernel = attention_by_offset(network, x, block, told).numpy()
+        x, told = inputs(step, states, context)
+        kernel = attention_by_offset(step.attending, x, held_queries(step, len(x)), told).numpy()
         parts.append(token_stencils(Stencil.from_array(kernel, tokens.spacing, ("layer", "head")), tokens))
     parts.append(bias_curves(step, found["distance"]))
     return xr.merge(parts, join="exact", combine_attrs="drop_conflicts")
+
+
+def looked(step: ModelStep, states: torch.Tensor, context: Context) -> xr.Dataset:
+    """``attention_distance`` and ``radial_lift`` of a step at some states, beside those of its bias alone."""
+    network, areas = step.attending, token_areas(step, states)
+    x, told = inputs(step, states, context)
+    maps = network.attention_maps(x, held_queries(step, len(x)), told)
+    found = attention_by_blocks(maps, step.token_grid, areas, network.config.registers, BINS)
+    return found.merge(alone(step, states, found))
+
+
+@torch.no_grad()
+def inputs(
+    step: ModelStep, states: torch.Tensor, context: Context
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """What the network is given and told of the states."""
+    x = step.inputs(states, context)
+    return x, step.told(x, context)
 
 
 def held_queries(step: ModelStep, states: int) -> int:

@@ -17,6 +17,7 @@ from gridvit.nn.own import Own
 from gridvit.run.faithful import ablations, faithfulness, one_per_place, too_many
 from gridvit.run.jacobian import growth, rows_by_latitude, scheme
 from gridvit.run.looks import attention
+from gridvit.run.over import attention_over_training, no_snapshots
 from gridvit.run.subject import Subject
 
 
@@ -85,6 +86,9 @@ def unmeasured(grid: Grid) -> str:
 
 MEASURES = (
     Measure("attention", lambda s: attention(s.step, s.states, s.context), no_attention),
+    Measure(
+        "attention over the training", attention_over_training, lambda s: no_attention(s) or no_snapshots(s)
+    ),
     Measure("ablations of attention", ablations, lambda s: no_attention(s) or one_per_place(s)),
     Measure("the faithfulness of maps", faithfulness, lambda s: no_attention(s) or too_many(s)),
     Measure("the Jacobian", jacobian, no_jacobian),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ class Subject:
         context: of the states.
         test: the test part.
         config: of the run.
+        snapshots: model files of the weights after some epochs.
     """
 
     step: ModelStep
@@ -33,6 +35,7 @@ class Subject:
     context: Context
     test: Fields
     config: RunConfig
+    snapshots: dict[int, Path] = field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:
