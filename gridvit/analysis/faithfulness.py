@@ -168,9 +168,9 @@ def masking_table(effects: Float[np.ndarray, "case 2 order fraction"], names: Se
 
     Returns:
         ``deletion`` and ``insertion (masked_first, fraction)``, means over cases; ``deletion_gain`` and
-        ``insertion_gain (map, control)``, what the map does more than its control as a share of the control's, over all fractions (of
-        insertion less, so that above 0 is faithful both times), with ``_p``, the p-value of Wilcoxon's signed-rank test
-        over cases.
+        ``insertion_gain (map, control)``, what the map does more than its control as a share of the control's, over
+        all fractions (of insertion less, so that above 0 is faithful both times), with ``_p``, the p-value of
+        Wilcoxon's signed-rank test over cases.
     """
     orders = ["random", *(label for name in names for label in (name, f"{name}, matched"))]
     ways = {}
