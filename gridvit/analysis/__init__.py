@@ -14,10 +14,29 @@ from gridvit.analysis.attention import (
 from gridvit.analysis.attribution import Readout, WithAttention, region_weights
 from gridvit.analysis.bloch import bloch, phase_average
 from gridvit.analysis.compare import compare
+from gridvit.analysis.faithfulness import (
+    Masking,
+    ablation_losses,
+    descending,
+    map_similarity,
+    masking_table,
+    matched,
+    randomisation,
+)
+from gridvit.analysis.frozen import MeanStencil, RadialMean
 from gridvit.analysis.hypotheses import Hypothesis, check_hypotheses, propose
+from gridvit.analysis.looking import attention_by_blocks
 from gridvit.analysis.map_scores import auroc, average_precision, planted_scores
 from gridvit.analysis.modes import cca, eof, eof_regression, mca
 from gridvit.analysis.probe import patch_cells, probe
+from gridvit.analysis.relevance import (
+    gradient_relevance,
+    gradient_rows,
+    head_means,
+    map_reach,
+    rollout_rows,
+    token_regions,
+)
 from gridvit.analysis.significance import (
     effective_size,
     effective_size_ar1,
@@ -31,9 +50,14 @@ from gridvit.analysis.zonal import sphere_rows
 
 __all__ = [
     "Hypothesis",
+    "Masking",
+    "MeanStencil",
+    "RadialMean",
     "Readout",
     "WithAttention",
+    "ablation_losses",
     "anomalies",
+    "attention_by_blocks",
     "attention_distance",
     "attention_rollout",
     "attention_split",
@@ -44,6 +68,7 @@ __all__ = [
     "cca",
     "check_hypotheses",
     "compare",
+    "descending",
     "effective_size",
     "effective_size_ar1",
     "energy_modes",
@@ -51,6 +76,13 @@ __all__ = [
     "eof_regression",
     "false_discovery",
     "fit_advection_diffusion",
+    "gradient_relevance",
+    "gradient_rows",
+    "head_means",
+    "map_reach",
+    "map_similarity",
+    "masking_table",
+    "matched",
     "mca",
     "partial_correlation",
     "patch_cells",
@@ -60,11 +92,14 @@ __all__ = [
     "probe",
     "propose",
     "radial_lift",
+    "randomisation",
     "region_mean",
     "region_weights",
+    "rollout_rows",
     "sphere_rows",
     "surrogate_p",
     "symbol_table",
     "teleconnections",
+    "token_regions",
     "zonal_stencil",
 ]
