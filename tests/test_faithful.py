@@ -94,6 +94,26 @@ def test_the_gradient_of_persistence_stays_at_home(fields: Fields) -> None:
     np.testing.assert_allclose(found["deletion"], 0, atol=1e-6)
 
 
+def test_land_is_neither_asked_for_nor_counted(fields: Fields) -> None:
+    presence = torch.ones(1, 8, 12)
+    presence[:, :3, :5] = 0  # a token wholly, others in part
+    torch.manual_seed(4)
+    numbers = torch.ones(3, 1)
+    step = ModelStep(
+        SMALL, fields.grid, Channels(("u",)), fields.step.seconds, *numbers, presence=presence
+    ).eval()
+    torch.nn.init.normal_(step.network.decode.weight, std=0.3)
+    values = np.where(presence.numpy() > 0, fields.values, np.nan).astype(np.float32)
+    sea = replace(fields, values=values)
+    states, context = some_states(step, sea, 5)
+    given = Subject(step, states, context, sea, RunConfig())
+    found = faithfulness(given).merge(ablations(given))
+    for name, table in found.data_vars.items():
+        assert np.isfinite(table).all(), name
+    assert 0 not in found["place_token"]
+    assert (found["place_map"].isel(token_y=0, token_x=0) == 0).all()
+
+
 def test_the_readout_is_the_mean_of_a_token(fields: Fields) -> None:
     places = Places(subject(fields), 3)
     readout = places.readout(1)

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from gridvit.analysis.attention_tables import attributes, place_coords, place_dims
 from gridvit.analysis.attribution import Readout, Replace, region_weights
@@ -128,11 +128,14 @@ class Places:
     def tokens(self) -> list[int]:
         """Spread evenly over the area of those that always have values."""
         areas = token_areas(self.subject.step, self.states).min(axis=0)
-        inside = self.subject.step.domain[0].numpy()
-        whole = np.bincount(self.regions.ravel(), ~inside.ravel(), areas.size) == 0
-        reached = np.cumsum(areas * whole)
+        reached = np.cumsum(areas * (np.bincount(self.regions.ravel(), self.inside.ravel(), areas.size) > 0))
         wanted = (np.arange(self.count) + 0.5) / self.count * reached[-1]
         return [int(n) for n in np.searchsorted(reached, wanted)]
+
+    @property
+    def inside(self) -> Bool[np.ndarray, "*space"]:
+        """Where the first variable has values."""
+        return self.subject.step.domain[0].numpy()
 
     @cached_property
     def regions(self) -> np.ndarray:
@@ -146,7 +149,7 @@ class Places:
     def readout(self, case: int, step: ModelStep | None = None) -> Readout:
         """The mean of the first variable over the cells of the case's token, a step later."""
         step = step or self.subject.step
-        here = self.regions == self.tokens[case]
+        here = (self.regions == self.tokens[case]) & self.inside
         weights = region_weights(step.grid, step.variables, step.variables[0], here)
         return Readout(step, weights, 1, self.context(case))
 
