@@ -115,7 +115,7 @@ def test_maps_and_statistics_are_those_of_the_state_that_is_told() -> None:
     for layer, rows, weights in made.attention_maps(x, 30, condition):
         torch.testing.assert_close(weights, seen[layer][:, :, rows], atol=1e-5, rtol=1e-4)
     found = (looked(made, x, condition=told)["attention_distance"] for told in (condition, -condition))
-    assert (next(found) - next(found)).abs().max() > 1e-3
+    assert abs(next(found) - next(found)).max() > 1e-3
 
 
 def test_a_condition_of_the_wrong_shape_is_refused() -> None:
