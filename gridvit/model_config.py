@@ -68,6 +68,10 @@ class ModelConfig:
         decode: a linear map from each token to its cells ("linear"), or one followed by such convolutions ("conv"),
             which mix across the borders of patches and, after convolutions before, see their result too (U-shaped).
         channels: of convolutions at the cells.
+        between: channels of convolutions at cells that are merged by twos along each axis, between those at the cells
+            and the tokens on both ways (``embed`` and ``decode`` "conv", an even ``patch``); 0 for none.
+        local: before the attention of each block a convolution of three tokens along each axis, channel by channel,
+            which leaves near neighbours to it and what is farther to the heads.
         sizes: patches along each axis that a token sees, ascending: [1, 3] looks at its own and at three times three
             around it, [2] has patches that overlap by half.
         tokens: at each place one of all inputs ("place"), or one for each frame of the history or each variable seen
@@ -102,6 +106,8 @@ class ModelConfig:
     embed: Literal["linear", "conv"] = "linear"
     decode: Literal["linear", "conv"] = "linear"
     channels: int = 24
+    between: int = 0
+    local: bool = False
     sizes: tuple[int, ...] = (1,)
     tokens: Literal["place", "frame", "variable"] = "place"
     levels: tuple[int, ...] = ()
@@ -109,13 +115,29 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name, size in zip(("width", "depth", "heads"), PRESETS[self.preset], strict=True):
             object.__setattr__(self, name, getattr(self, name) or size)
-        require(self, 0, "window", "registers", "layer_scale", "spectral")
+        require(self, 0, "window", "registers", "layer_scale", "spectral", "between")
         require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics")
         require(self, 1, "channels", "levels", "sizes")
         if not self.sizes or list(self.sizes) != sorted(set(self.sizes)):
             raise InputError("model.sizes that ascend", str(list(self.sizes)), "correct them")
+        self._refuse_between()
         if self.tokens != "place" and (self.embed == "conv" or self.levels):
             got = "model.embed conv" if self.embed == "conv" else f"model.levels {list(self.levels)}"
             raise InputError(
                 f"one embedding and one level for model.tokens {self.tokens}", got, "leave one of them out"
+            )
+
+    def _refuse_between(self) -> None:
+        """Merged cells want convolutions on both sides and patches that they tile."""
+        if not self.between:
+            return
+        if (self.embed, self.decode, self.sizes) != ("conv", "conv", (1,)):
+            raise InputError(
+                "model.embed conv, model.decode conv and model.sizes [1] where model.between is set",
+                f"{self.embed}, {self.decode} and {list(self.sizes)}",
+                "correct them, or leave it out",
+            )
+        if any(cells % 2 for cells in self.patch):
+            raise InputError(
+                "an even model.patch where model.between is set", str(list(self.patch)), "correct it, or leave it out"
             )

@@ -32,7 +32,7 @@ class Block(nn.Module):
     """x + g_1 attention(norm x), then x + g_2 mlp(norm x): the pre-norm transformer block (Xiong et al. 2020).
 
     Post-norm is norm(x + g_1 attention(x)) and so on (Vaswani et al. 2017). ``g`` are one, or learned per channel from
-    a small start (LayerScale, Touvron et al. 2021, arXiv:2103.17239).
+    a small start (LayerScale, Touvron et al. 2021, arXiv:2103.17239). ``local`` comes before both.
     """
 
     def __init__(
@@ -41,8 +41,10 @@ class Block(nn.Module):
         bias: Bias,
         window: Window | None = None,
         rotary: Callable[[int], Rotary] | None = None,
+        local: nn.Module | None = None,
     ) -> None:
         super().__init__()
+        self.local = nn.Identity() if local is None else local
         width, hidden = config.width, config.mlp_ratio * config.width
         self.post = config.norm == "post"
         self.norm_1, self.norm_2 = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -61,6 +63,7 @@ class Block(nn.Module):
         told: Branches = UNTOLD,
     ) -> Float[Tensor, "batch token width"]:
         """Tokens of the same shape; ``told`` is what the two branches are conditioned on."""
+x = self.local(x)
         x = x + self.mixed(x, layer, replace, share, told)
         if self.post:
             x = self.norm_1(x)
@@ -75,12 +78,15 @@ class Block(nn.Module):
         share: Float[Tensor, "batch placed"] | None = None,
         told: Branches = UNTOLD,
     ) -> Float[Tensor, "batch token width"]:
-        """What attention adds."""
-        mixed = self.attention(self.attended(x, told), layer, replace, share)
+        """What attention adds to tokens that have seen their neighbours, if the block has a convolution of these."""
+        mixed = self.attention(self._normed(x, told), layer, replace, share)
         return gated(self.gain_1(mixed), told[0])
 
     def attended(
         self, x: Float[Tensor, "batch token width"], told: Branches = UNTOLD
     ) -> Float[Tensor, "batch token width"]:
-        """What attention is given."""
+        """What attention is given of the tokens that the block is given."""
+        return self._normed(self.local(x), told)
+
+    def _normed(self, x: Tensor, told: Branches) -> Tensor:
         return scaled(x if self.post else self.norm_1(x), told[0])

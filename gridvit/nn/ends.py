@@ -10,17 +10,27 @@ from gridvit.nn.groups import GroupTokens
 from gridvit.nn.inputs import Inputs
 from gridvit.nn.padding import GridConv
 from gridvit.nn.scales import CrossScale
-from gridvit.nn.stem import STENCIL, Decoder, Stem
+from gridvit.nn.stem import MERGED, STENCIL, Decoder, Merging, Stem
 from gridvit.nn.tokens import Patches
 
 Embed = nn.Linear | CrossScale | GroupTokens
 Ends = tuple[nn.Linear | Decoder, nn.Linear | GridConv]
 
 
+def make_merging(config: ModelConfig, patches: Patches) -> tuple[Merging | None, Patches]:
+    """What merges cells, if they are, and what cuts the merged ones, or the cells, into tokens."""
+    if not config.between:
+        return None, patches
+    merging = Merging(patches.grid, config.channels, config.between)
+    return merging, Patches(merging.grid, tuple(cells // MERGED for cells in patches.patch))
+
+
 def make_embed(
     config: ModelConfig, patches: Patches, inputs: int, kinds: Inputs
 ) -> tuple[Stem | None, Embed]:
     """Convolutions at the cells, if there are any, and what makes tokens: of patches (``nn.Linear``) or of cells.
+
+    ``patches`` are those of the cells.
 
     Raises:
         InputError: several tokens at a place whose inputs are not said.
@@ -35,17 +45,26 @@ def make_embed(
     channels = inputs if stem is None else config.channels
     if config.sizes != (1,):
         return stem, CrossScale(config, patches.grid, channels, kinds if stem is None else Inputs())
-    return stem, nn.Linear(channels * patches.cells, config.width)
+    merged = patches.cells // MERGED**patches.grid.ndim
+    return stem, nn.Linear(config.between * merged if config.between else channels * patches.cells, config.width)
 
 
-def make_decode(config: ModelConfig, patches: Patches, inputs: int, outputs: int, kinds: Inputs) -> Ends:
+def make_decode(
+    config: ModelConfig,
+    patches: Patches,
+    merging: tuple[Merging | None, Patches],
+    inputs: int,
+    outputs: int,
+    kinds: Inputs,
+) -> Ends:
     """From the tokens of a place to its cells, and the linear way past them; both are zero at first."""
     width = config.width * max(1, len(kinds.groups))
     decode: nn.Linear | Decoder
     skip: nn.Linear | GridConv
     if config.decode == "conv":
-        beside = config.channels if config.embed == "conv" else 0
-        decode = Decoder(config, patches, width, beside, outputs)
+        own, merges, cut = config.channels, *merging
+        channels = config.between or own, own, own if config.embed == "conv" else 0
+        decode = Decoder(patches.grid, cut, width, channels, outputs, merges)
         skip = GridConv(patches.grid, inputs, outputs, STENCIL, kinds, bias=False)
     else:
         decode = nn.Linear(width, outputs * patches.cells)

@@ -14,13 +14,14 @@ from gridvit.config import ModelConfig
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.bias import Bias, make_biases, nearest_distance
+from gridvit.nn.local import Local
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
 
 SPACINGS = 3  # of tokens, that a window reaches where none is given
 MERGED = 2  # tokens along each axis
 
-MakeBlock = Callable[[ModelConfig, Bias, Window | None], nn.Module]
+MakeBlock = Callable[..., nn.Module]  # of a configuration, a bias, a window, what turns by place, what is local
 Share = Float[Tensor, "batch token"] | None
 
 
@@ -46,7 +47,8 @@ class Level(nn.Module):
         self.patches, self.checkpointing = patches, config.checkpointing
         window = Window(self.grid, config.window or SPACINGS * nearest_distance(self.grid))
         biases = make_biases(replace(config, depth=2 * depth, registers=0), self.grid, gaps)
-        blocks = [make_block(config, bias, window) for bias in biases]
+        near = [Local(self.grid, config.width) if config.local else None for _ in biases]
+        blocks = [make_block(config, bias, window, None, local) for bias, local in zip(biases, near, strict=True)]
         self.down, self.up = nn.ModuleList(blocks[:depth]), nn.ModuleList(blocks[depth:])
         self.pairs = Patches(self.grid, (MERGED,) * self.grid.ndim)
         together = self.pairs.cells * config.width

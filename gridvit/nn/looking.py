@@ -80,7 +80,8 @@ def residual_shares(
     shares: list[Tensor] = []
 
     def see(block: Any, given: tuple[Any, ...], out: Tensor) -> None:
-        kept, added = (h.norm(dim=-1) for h in (given[0], block.mixed(*given)))
+        x = block.local(given[0])
+        kept, added = (h.norm(dim=-1) for h in (x, block.mixed(x, *given[1:])))
         found = kept / (kept + added)
         lead = network.config.registers
         places = found[:, lead:].unflatten(1, (-1, network.groups)).mean(2)

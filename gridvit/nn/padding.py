@@ -101,6 +101,7 @@ class GridConv(nn.Module):
         size: cells of the kernel along each axis, odd.
         kinds: of the inputs.
         bias: whether there is a b.
+        apart: each channel by itself (depthwise), as many outputs as inputs.
     """
 
     def __init__(
@@ -111,10 +112,11 @@ class GridConv(nn.Module):
         size: int = 3,
         kinds: Inputs | None = None,
         bias: bool = True,
+        apart: bool = False,
     ) -> None:
         super().__init__()
         self.pad = Padding(grid, [(size // 2, size // 2)] * grid.ndim, inputs, kinds)
-        self.conv = CONVOLUTIONS[grid.ndim](inputs, outputs, size, bias=bias)
+        self.conv = CONVOLUTIONS[grid.ndim](inputs, outputs, size, bias=bias, groups=inputs if apart else 1)
 
     @property
     def weight(self) -> Tensor:

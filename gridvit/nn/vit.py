@@ -19,16 +19,17 @@ from gridvit.nn.bias.groups import Grouped
 from gridvit.nn.bias.precision import HALF, check_precision, computed_in
 from gridvit.nn.block import Block
 from gridvit.nn.conditioning import UNTOLD, Branches, Conditioner
-from gridvit.nn.ends import make_decode, make_embed
+from gridvit.nn.ends import make_decode, make_embed, make_merging
 from gridvit.nn.features import check_place
 from gridvit.nn.groups import blocks_by_place
 from gridvit.nn.hidden import Features, chosen_layers, present_areas
 from gridvit.nn.hierarchy import Level, make_levels, merged_patch
 from gridvit.nn.inputs import Inputs
+from gridvit.nn.local import Local
 from gridvit.nn.moving import carried, refuse_unmovable
 from gridvit.nn.position import position_features
 from gridvit.nn.rotary import Rotary
-from gridvit.nn.stem import Decoder
+from gridvit.nn.stem import Cells, Decoder
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
 
@@ -76,6 +77,7 @@ class ViT(nn.Module):
         self.fine = nn.ModuleList(make_levels(config, grid, masks is not None, Block))
         self.patches = Patches(grid, merged_patch(config.patch, len(config.levels)))
         self.stem, self.embed = make_embed(config, self._finest, inputs, self.kinds)
+        self.merging, self.cut = make_merging(config, self._finest)
         tokens = self.patches.tokens
         self.extent = extent or tokens
         positions = position_features(config.position, tokens, self.extent)
@@ -84,7 +86,8 @@ class ViT(nn.Module):
         self.place = nn.Linear(positions.shape[1], config.width, bias=False) if placed else None
         self.blocks = nn.ModuleList(self._make_blocks())
         self.norm = nn.LayerNorm(config.width)
-        self.decode, self.skip = make_decode(config, self._finest, inputs, outputs, self.kinds)
+        ends = self._finest, (self.merging, self.cut)
+        self.decode, self.skip = make_decode(config, *ends, inputs, outputs, self.kinds)
         registers = (
             nn.Parameter(0.02 * torch.randn(config.registers, config.width)) if config.registers else None
         )
@@ -131,10 +134,10 @@ class ViT(nn.Module):
         called with what each layer's attention is given.
         """
         self._refuse_rounded(x)
-        begun, beside = self._begin(x)
+        begun, *beside = self._begin(x)
         for h in self._through(begun, self.share(x), condition, attention, look):  # noqa: B007 (the last is wanted)
             pass
-        return self._end(h[:, self.config.registers :], x, beside)
+        return self._end(h[:, self.config.registers :], x, *beside)
 
     def features(
         self,
@@ -206,21 +209,25 @@ class ViT(nn.Module):
             how = tokens, config.heads, self.groups, config.registers
             biases = [Grouped(bias, *how) for bias in biases]
         for bias in biases:
-            yield Block(config, bias, window, turned if config.position == "rope" else None)
+            local = Local(tokens, config.width, config.registers, self.groups) if config.local else None
+            yield Block(config, bias, window, turned if config.position == "rope" else None, local)
 
     def _told(self, condition: Tensor | None) -> list[Branches]:
         """What each block is told."""
         return [UNTOLD] * len(self.blocks) if self.conditioner is None else self.conditioner(condition)
 
-    def _begin(self, x: Tensor) -> tuple[Float[Tensor, "batch token width"], list[Tensor]]:
-        """Global tokens after the registers; beside them the cells and the tokens that were merged."""
-        cells = x if self.stem is None else self.stem(x)
-        h = self.embed(self._finest.tokenise(cells) if isinstance(self.embed, nn.Linear) else cells)
-        beside = [cells]
+    def _begin(self, x: Tensor) -> tuple[Float[Tensor, "batch token width"], Cells, list[Tensor]]:
+        """Global tokens after the registers; beside them what the stem made, and the tokens that were merged."""
+        cells = [] if self.stem is None else [self.stem(x)]
+        if self.merging is not None:
+            cells.append(self.merging.coarser(cells[0]))
+        seen = cells[-1] if cells else x
+        h = self.embed(self.cut.tokenise(seen) if isinstance(self.embed, nn.Linear) else seen)
+        fine = []
         for level in self.levels:
-            h, fine = level.coarser(h, self._share(x, level.patches))
-            beside.append(fine)
-        return self._placed(h), beside
+            h, merged = level.coarser(h, self._share(x, level.patches))
+            fine.append(merged)
+        return self._placed(h), cells, fine
 
     def _placed(self, h: Tensor) -> Float[Tensor, "batch token width"]:
         """Tokens that know where they are, after the registers."""
@@ -230,13 +237,13 @@ class ViT(nn.Module):
             h = h + self.table.repeat_interleave(self.groups, 0)
         return h if self.registers is None else torch.cat([self.registers.expand(h.shape[0], -1, -1), h], 1)
 
-    def _end(self, h: Tensor, x: Tensor, beside: list[Tensor]) -> Float[Tensor, "batch out *space"]:
+    def _end(self, h: Tensor, x: Tensor, cells: Cells, fine: list[Tensor]) -> Float[Tensor, "batch out *space"]:
         """Outputs of global tokens."""
-        for level, fine in zip(reversed(self.levels), reversed(beside), strict=False):
-            h = level.finer(h, fine, self._share(x, level.patches))
+        for level, merged in zip(reversed(self.levels), reversed(fine), strict=True):
+            h = level.finer(h, merged, self._share(x, level.patches))
         h = self.norm(h).unflatten(1, (-1, self.groups)).flatten(2)
         if isinstance(self.decode, Decoder):
-            return self.decode(h, None if self.stem is None else beside[0]) + self.skip(x)
+            return self.decode(h, cells) + self.skip(x)
         patches = self._finest
         return patches.assemble(self.decode(h) + self.skip(patches.tokenise(x)), self.outputs)
 
@@ -272,7 +279,7 @@ class ViT(nn.Module):
         Rows sum to one; registers come first, among queries and keys. Of several tokens at a place the weights are
         summed over those of the key and averaged over those of the query.
         """
-        (h, _), share, told = self._begin(x), self.share(x), self._told(condition)
+        h, share, told = self._begin(x)[0], self.share(x), self._told(condition)
         for layer, each in enumerate(self._layers):
             blocks = each.attention.weights(each.attended(h, told[layer]), share, block)
             for rows, weights in blocks_by_place(blocks, self.config.registers, self.groups):
