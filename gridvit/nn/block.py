@@ -63,7 +63,7 @@ class Block(nn.Module):
         told: Branches = UNTOLD,
     ) -> Float[Tensor, "batch token width"]:
         """Tokens of the same shape; ``told`` is what the two branches are conditioned on."""
-x = self.local(x)
+        x = self.local(x)
         x = x + self.mixed(x, layer, replace, share, told)
         if self.post:
             x = self.norm_1(x)
