@@ -144,17 +144,21 @@ class EvaluationConfig:
 
     Args:
         leads: steps of the scored forecasts.
-        states: states at which Jacobians and attention are measured.
+        states: states of the test part at which attention and errors are measured.
+        cells: rows of the Jacobian that are measured: all cells of a patch at so many of the states, two at least.
         energy_share: share of the data variance held by the modes that the fits use.
+        solver_cases: forecasts by which the error of solvers on fewer cells is held against their cost; 0 for none.
     """
 
     leads: int = 4
-    states: int = 4
+    states: int = 32
+    cells: int = 64
     energy_share: float = 0.99
+    solver_cases: int = 8
 
     def __post_init__(self) -> None:
-        require(self, 1, "leads", "states")
-        require(self, 0, "energy_share")
+        require(self, 1, "leads", "states", "cells")
+        require(self, 0, "energy_share", "solver_cases")
 
 
 @dataclass(frozen=True)

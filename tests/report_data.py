@@ -25,6 +25,39 @@ def make_scores(models: tuple[str, ...] = ("emulator", "persistence", "climatolo
     return xr.Dataset(fields, coords, {"cases": 11, "statement": "Means over <all> cases & leads."})
 
 
+def make_skill() -> xr.Dataset:
+    """All that an evaluation measures of two forecasts."""
+    scores = make_scores(("emulator", "persistence"))
+    by_lead, sources = ("model", "variable", "lead"), ("source", "lead", "quantity")
+    waves = ("source", "lead", "variable", "zonal_wavenumber")
+    fields = {
+        "acc": filled(by_lead, (2, 2, 5), "anomaly correlation", "1", 3),
+        "vrmse": filled(by_lead, (2, 2, 5), "error over the truth's standard deviation in space", "1", 4),
+        "valid_time": filled(("model", "criterion", "variable"), (2, 1, 2), "valid prediction time", "h", 5),
+        "valid_share": filled(("model", "criterion", "variable"), (2, 1, 2), "share", "1", 6) / 2,
+        "zonal_spectrum": filled(waves, (3, 5, 2, 7), "zonal power", "1", 7),
+        "zonal_error": filled(waves, (3, 5, 2, 7), "zonal power of the error", "1", 8),
+        "quantity_mean": filled(sources, (3, 5, 2), "mean over cases", "units of the quantity", 9),
+        "drift": filled(sources, (3, 5, 2), "drift", "units of the quantity", 10),
+        "scaled_error": filled(("model", "lead"), (2, 5), "scaled error", "1", 11),
+        "seconds": filled(("model",), (2,), "processor time", "s", 12),
+        "operations": filled(("model",), (2,), "operations", "1", 13),
+        "solver_error": filled(("solver", "lead"), (3, 5), "scaled error", "1", 14),
+        "solver_seconds": filled(("solver",), (3,), "processor time", "s", 15),
+        "solver_operations": filled(("solver",), (3,), "operations", "1", 16),
+        "solver_best_seconds": xr.DataArray([True, False, True], dims="solver"),
+        "solver_best_operations": xr.DataArray([False, True, True], dims="solver"),
+    }
+    for name in ("valid_time", "quantity_mean"):
+        fields |= {f"{name}_low": 0.9 * fields[name], f"{name}_high": 1.1 * fields[name]}
+    scores["rmse"].attrs["definition"] = "sqrt(mean e)"
+    waved = xr.DataArray(np.arange(7), dims="zonal_wavenumber", attrs={"long_name": "waves", "units": "1"})
+    coords = {"source": ["truth", "emulator", "persistence"], "criterion": ["error below 0.5 of the spread"],
+              "quantity": ["mean of t", "kinetic energy"], "quantity_units": ("quantity", ["K", "m2 s-2"]),
+              "zonal_wavenumber": waved, "solver": ["8 cells, exact", "16 cells, rk4", "32 cells, rk4"]}  # fmt: skip
+    return scores.assign(fields).assign_coords(coords)
+
+
 def make_attention(layers: int = 2, heads: int = 3) -> xr.Dataset:
     by_head, shape = ("layer", "head"), (layers, heads)
     distance = xr.DataArray(

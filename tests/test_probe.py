@@ -142,6 +142,7 @@ def jacobian(measured: Stencil, n: int) -> np.ndarray:
 
 @pytest.mark.parametrize("n", [13, 16])
 def test_burgers_engquist_osher_identities(n: int) -> None:
+    """SCIENCE 19."""
     grid, dt = Grid.regular(n, 2.0), 0.03
     step = Solver(Burgers(viscosity=0.0, flux="engquist-osher"), grid, dt, tableau="euler")
     state = noise(grid, 1)

@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 from jaxtyping import Float
 
-from gridvit.analysis.attention_tables import table_of
+from gridvit.analysis.attention_tables import table_of, zonal_table
 from gridvit.analysis.looking import SINK, attention_by_blocks
 from gridvit.analysis.relevance import rollout_rows
 from gridvit.errors import InputError
@@ -135,16 +135,7 @@ def zonal_stencil(weights: Weights, grid: Grid) -> xr.DataArray:
     box = kept.mean(axis=0).reshape(*weights.shape[-4:-2], n_lat, n_lon, n_lat, n_lon)
     turn = (np.arange(n_lon)[:, None] + np.arange(n_lon)) % n_lon
     aligned = np.take_along_axis(np.moveaxis(box, -3, -2), turn.reshape(1, 1, 1, 1, n_lon, n_lon), axis=-1)
-    offsets = np.fft.fftfreq(n_lon, 1 / n_lon).round()
-    order = np.argsort(offsets)
-    dims = ("latitude", "key_latitude", "dlon")
-    table = table_of(aligned.mean(axis=-2)[..., order], "zonally averaged attention", "1", dims)
-    north, east = {"units": "degrees_north"}, {"units": "degrees_east", "long_name": "eastward to the key"}
-    return table.assign_coords(
-        latitude=("latitude", grid.centers[0], {**north, "long_name": "latitude of the query"}),
-        key_latitude=("key_latitude", grid.centers[0], {**north, "long_name": "latitude of the key"}),
-        dlon=("dlon", offsets[order] * grid.lengths[1] / n_lon, east),
-    ).rename("zonal_stencil")
+    return zonal_table(aligned.mean(axis=-2), grid)
 
 
 def attention_split(weights: Float[np.ndarray, "sample layer head query key"], grid: Grid) -> xr.Dataset:

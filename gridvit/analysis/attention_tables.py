@@ -167,3 +167,19 @@ def lift_table(
         {"units": grid.distance_units, "long_name": "distance"},
     )
     return table.assign_coords(distance=centers).rename("attention_radial")
+
+
+def zonal_table(aligned: Float[np.ndarray, "layer head latitude key dlon"], grid: Grid) -> xr.DataArray:
+    """What ``zonal_stencil`` gives, of attention by latitudes and eastward offset modulo the circle."""
+    n = grid.shape[1]
+    offsets = np.fft.fftfreq(n, 1 / n).round()
+    order = np.argsort(offsets)
+    table = table_of(
+        aligned[..., order], "zonally averaged attention", "1", ("latitude", "key_latitude", "dlon")
+    )
+    north, east = {"units": "degrees_north"}, {"units": "degrees_east", "long_name": "eastward to the key"}
+    return table.assign_coords(
+        latitude=("latitude", grid.centers[0], {**north, "long_name": "latitude of the query"}),
+        key_latitude=("key_latitude", grid.centers[0], {**north, "long_name": "latitude of the key"}),
+        dlon=("dlon", offsets[order] * grid.lengths[1] / n, east),
+    ).rename("zonal_stencil")

@@ -155,11 +155,11 @@ def evaluate(arguments: Sequence[str]) -> None:
     """Scores of a run."""
     given = parsed("evaluate", "Score a run on its test part.", {**RUN, **JSON, **NETWORK}, arguments)
     from gridvit import run
-    from gridvit.report.tables import score_tables
+    from gridvit.report.skill_tables import skill_tables
     from gridvit.run.network import named_network
 
     scores = run.evaluate(given.run, model=named_network(given.network))
-    say(as_json(scores) if given.json else tables_text(score_tables(scores)))
+    say(as_json(scores) if given.json else tables_text(skill_tables(scores)))
 
 
 def analyse(arguments: Sequence[str]) -> None:

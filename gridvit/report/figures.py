@@ -65,6 +65,12 @@ def relative_error_by_lead(scores: xr.Dataset) -> Figure:
     return _by_lead(scores, "nrmse")
 
 
+@drawn
+def correlation_by_lead(scores: xr.Dataset) -> Figure:
+    """Mean over cases of the anomaly correlation by lead, dimensionless: ``acc`` (model, variable, lead)."""
+    return _by_lead(scores, "acc")
+
+
 def _by_lead(scores: xr.Dataset, quantity: str, without: str = "") -> Figure:
     """One panel per variable, one line per model, one shade per interval; side by side with bars at a single lead."""
     array = ordered(scores, quantity, "model", "variable", "lead")

@@ -8,9 +8,10 @@ from typing import Any
 import xarray as xr
 from matplotlib.figure import Figure
 
-from gridvit.report import figures, heads, maps, tables
+from gridvit.report import costs, figures, heads, maps, tables
 from gridvit.report.canvas import name_of
 from gridvit.report.page import Section
+from gridvit.report.skill_tables import skill_tables
 
 Draw = Callable[[xr.Dataset], Figure]
 
@@ -33,6 +34,28 @@ SKILL: dict[str, tuple[Draw, str]] = {
         figures.relative_error_by_lead,
         "Relative error by lead: root mean square error over root mean square of the truth, averaged over "
         "cases. At one, a forecast is as wrong as forecasting zero everywhere.",
+    ),
+    "acc": (
+        figures.correlation_by_lead,
+        "Anomaly correlation by lead: how alike the patterns of forecast and truth are, both as differences from the "
+        "climatology. One is the truth; at 0.6 a weather map has just lost its use.",
+    ),
+    "zonal_spectrum": (
+        costs.spectra,
+        "Power by wavenumber at the last lead. A line that falls below the truth (grey) has smoothed these waves away, "
+        "one above it has gained noise. Where the dotted error meets the truth, these waves are lost.",
+    ),
+    "quantity_mean": (
+        costs.quantities,
+        "What a flow may keep, by lead, averaged over cases. Where the truth (grey) is level the quantity is "
+        "conserved, and a forecast that leaves it drifts.",
+    ),
+    "scaled_error": (
+        costs.cost_error,
+        "Error at the last lead against the cost of a forecast: processor time on this machine, and additions and "
+        "multiplications, which NumPy's forecasts do not tell. Grey dots are the equation's own solver on fewer cells, "
+        "by differences of every order and in the longest steps that work; the black line joins the best of them. An "
+        "emulator pays where it lies below that line.",
     ),
 }
 
@@ -143,7 +166,7 @@ def skill(scores: xr.Dataset) -> Section:
     """Errors by lead against the baselines."""
     cases = f"Scores are over {scores.attrs['cases']} cases." if "cases" in scores.attrs else ""
     text = str(scores.attrs.get("statement", cases))
-    return Section("Skill by lead time", text, _drawn(scores, SKILL), tables.score_tables(scores))
+    return Section("Skill by lead time", text, _drawn(scores, SKILL), skill_tables(scores))
 
 
 def forecast(predicted: xr.Dataset, truth: xr.Dataset | None) -> Section:

@@ -31,7 +31,7 @@ def score_tables(scores: xr.Dataset) -> dict[str, Table]:
     """
     if "measure" in scores.dims:
         return {"labels of the test part": label_table(scores)}
-    names = [name for name in ("ratio", "rmse", "nrmse") if name in scores]
+    names = [name for name in ("ratio", "rmse", "nrmse", "vrmse", "acc") if name in scores]
     pairs = [(name, variable) for variable in scores["variable"].values for name in names]
     return {
         _score_title(scores, name, variable): _score_table(scores, name, variable) for name, variable in pairs

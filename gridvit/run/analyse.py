@@ -14,9 +14,9 @@ from gridvit.data.rounds import GIB
 from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
 from gridvit.nn.own import Network
-from gridvit.run.evaluate import maker_name, solvers
 from gridvit.run.folder import RunFolder
 from gridvit.run.measures import MEASURES
+from gridvit.run.solvers import maker_name, solvers
 from gridvit.run.subject import Subject, some_states
 from gridvit.training.snapshots import snapshots
 

@@ -41,8 +41,8 @@ from gridvit.nn.shuffled import cascade
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
 from gridvit.run.cases import Cases
-from gridvit.run.looks import held_queries, inputs, token_areas
-from gridvit.run.subject import Subject
+from gridvit.run.looks import inputs, token_areas
+from gridvit.run.subject import Subject, held_queries
 
 COST = (
     2**23
