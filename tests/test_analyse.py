@@ -178,7 +178,7 @@ def test_attention_by_blocks_is_that_of_whole_matrices(
     expected = attention_distance(weights, tokens, share=share)
     expected["attention_radial"] = radial_lift(weights, tokens, share=share)
     if grid.is_sphere:
-        names = {"latitude": "token_latitude", "key_latitude": "token_key_latitude", "dlon": "token_dlon"}
+        names = {"latitude": "query_latitude", "key_latitude": "token_key_latitude", "dlon": "token_dlon"}
         rows = [int(np.abs(tokens.centers[0] - x).argmin()) for x in inside(LATITUDES, tokens)]
         zonal = zonal_stencil(weights, tokens).isel(latitude=rows).rename(names)
         expected = expected.merge(zonal.to_dataset(name="attention_zonal"))

@@ -140,7 +140,7 @@ def zonal_stencils(stencil: Float[np.ndarray, "layer head row *token"], tokens: 
     """Zonally averaged attention of queries at a few latitudes."""
     table = zonal_table(stencil, tokens)
     rows = [int(np.abs(tokens.centers[0] - latitude).argmin()) for latitude in inside(LATITUDES, tokens)]
-    names = {name: f"token_{name}" for name in ("latitude", "key_latitude", "dlon")}
+    names = {"latitude": "query_latitude", "key_latitude": "token_key_latitude", "dlon": "token_dlon"}
     return table.isel(latitude=rows).rename(names).to_dataset(name="attention_zonal")
 
 
