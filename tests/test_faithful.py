@@ -43,7 +43,7 @@ def subject(fields: Fields, config: ModelConfig = SMALL, content: bool = True) -
             block.attention.query_key.weight.data.zero_()
             block.attention.query_key.bias.data.zero_()
     states, context = some_states(step, fields, 5)
-    return Subject(step, states, context, fields, RunConfig())
+    return Subject(step, states, context, fields, fields, RunConfig())
 
 
 @pytest.mark.parametrize("registers", [0, 2])
@@ -68,8 +68,8 @@ def test_maps_towards_places(fields: Fields) -> None:
     given = subject(fields, replace(SMALL, registers=1))
     found = faithfulness(given)
     assert found["map"].values.tolist() == ["rollout", "relevance", "gradient"]
-    assert found["place_map"].dims == ("map", "place", "token_y", "token_x")
-    np.testing.assert_allclose(found["place_map"].sum(("token_y", "token_x")), 1.0, rtol=1e-5)
+    assert found["target_map"].dims == ("map", "target", "token_y", "token_x")
+    np.testing.assert_allclose(found["target_map"].sum(("token_y", "token_x")), 1.0, rtol=1e-5)
     assert found["masked_first"].values.tolist()[:3] == ["random", "rollout", "rollout, matched"]
     assert found["randomised"].values.tolist() == ["decode", "block 2", "block 1", "embed"]
     # attention is made before the decoder: a rollout does not see that its weights are random
@@ -77,9 +77,9 @@ def test_maps_towards_places(fields: Fields) -> None:
     assert found["randomised_similarity"].sel(map="gradient", randomised="embed") < 0.9
     for name, table in found.data_vars.items():
         assert {"long_name", "units"} <= set(table.attrs), name
-    tokens = found["place_token"].values
-    assert len(set(tokens.tolist())) == found.sizes["place"] == 12
-    assert found["place_state"].values.tolist() == sorted(found["place_state"].values.tolist())
+    tokens = found["target_token"].values
+    assert len(set(tokens.tolist())) == found.sizes["target"] == 12
+    assert found["target_state"].values.tolist() == sorted(found["target_state"].values.tolist())
 
 
 def test_the_gradient_of_persistence_stays_at_home(fields: Fields) -> None:
@@ -87,9 +87,9 @@ def test_the_gradient_of_persistence_stays_at_home(fields: Fields) -> None:
     for weight in given.step.network.decode.parameters():
         weight.data.zero_()
     found = faithfulness(given)
-    home = found["place_map"].sel(map=["relevance", "gradient"]).stack(token=["token_y", "token_x"])
-    for place, token in enumerate(found["place_token"].values):
-        np.testing.assert_allclose(home.isel(place=place, token=token), 1.0, rtol=1e-6)
+    home = found["target_map"].sel(map=["relevance", "gradient"]).stack(token=["token_y", "token_x"])
+    for place, token in enumerate(found["target_token"].values):
+        np.testing.assert_allclose(home.isel(target=place, token=token), 1.0, rtol=1e-6)
     np.testing.assert_allclose(found["map_distance"].sel(map=["relevance", "gradient"]), 0, atol=1e-6)
     np.testing.assert_allclose(found["deletion"], 0, atol=1e-6)
 
@@ -106,12 +106,12 @@ def test_land_is_neither_asked_for_nor_counted(fields: Fields) -> None:
     values = np.where(presence.numpy() > 0, fields.values, np.nan).astype(np.float32)
     sea = replace(fields, values=values)
     states, context = some_states(step, sea, 5)
-    given = Subject(step, states, context, sea, RunConfig())
+    given = Subject(step, states, context, sea, sea, RunConfig())
     found = faithfulness(given).merge(ablations(given))
     for name, table in found.data_vars.items():
         assert np.isfinite(table).all(), name
-    assert 0 not in found["place_token"]
-    assert (found["place_map"].isel(token_y=0, token_x=0) == 0).all()
+    assert 0 not in found["target_token"]
+    assert (found["target_map"].isel(token_y=0, token_x=0) == 0).all()
 
 
 def test_the_readout_is_the_mean_of_a_token(fields: Fields) -> None:

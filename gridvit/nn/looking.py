@@ -79,6 +79,36 @@ def shifted_keys(
     return flat, row
 
 
+@torch.no_grad()
+def attention_from(
+    network: ViT,
+    x: Float[Tensor, "batch input *space"],
+    places: Int[np.ndarray, "place"],
+    block: int = 256,
+    condition: Condition = None,
+) -> Float[Tensor, "layer head place key"]:
+    """A_ij / w_j of the tokens i in ``places``, averaged over states: 1 where attention is uniform.
+
+    w are the areas of the tokens, of sum one, or of what a state has of them; without registers, as for
+    ``attention_statistics``. NaN at tokens j that no state has values at.
+
+    Args:
+        network: whose heads are looked at.
+        x: normalised inputs of the network.
+        places: flat numbers of tokens, ascending.
+        block: queries at a time.
+        condition: what the network is told beside the inputs.
+    """
+    areas = present_areas(network.patches.tokens, network.share(x)).mean(0).to(x.device)
+    found = dict[int, list[Tensor]]()
+    for layer, rows, weights in placed_maps(network, x, block, condition):
+        here = places[(places >= rows.start) & (places < rows.stop)] - rows.start
+        chosen = weights[:, :, torch.from_numpy(here)]
+        found.setdefault(layer, []).append((chosen / chosen.sum(-1, keepdim=True)).mean(0))
+    maps = torch.stack([torch.cat(parts, 1) for parts in found.values()])
+    return maps / torch.where(areas > 0, areas, torch.nan)
+
+
 def placed_maps(
     network: ViT, x: Float[Tensor, "batch input *space"], block: int, condition: Condition = None
 ) -> Placed:

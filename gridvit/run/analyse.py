@@ -31,6 +31,7 @@ def analyse(
     On a plane that is periodic along every axis the emulator's Jacobian is set beside the scheme that made the data
     (where the file says which) and the named schemes that are stable at its step; on a sphere its rows are given
     at a few latitudes. Of several variables the first is measured, in its response to itself; attribute ``variable``.
+    Maps of what precedes them are drawn towards the indices that the run predicts and ``evaluation.regions``.
     ``model`` is the network of a run with one of one's own, whose Jacobian alone is measured. What is measured, and of
     which runs, is listed in ``gridvit.run.measures``.
     """
@@ -39,10 +40,11 @@ def analyse(
     forecaster = Forecaster.load(folder.path, model)
     channels = forecaster.step.channels
     fields = folder.fields(forecaster, data)
-    test = partition(config.data.split, fields, channels.history - 1 + channels.leads[-1])["test"]
-    test = within(test, config.data.buffer * GIB, "analysed of the test part")
+    parts = partition(config.data.split, fields, channels.history - 1 + channels.leads[-1])
+    test = within(parts["test"], config.data.buffer * GIB, "analysed of the test part")
     states, context = some_states(forecaster.step, test, config.evaluation.states)
-    found = [*measured(Subject(forecaster.step, states, context, test, config, snapshots(folder.path)))]
+    kept = snapshots(folder.path)
+    found = [*measured(Subject(forecaster.step, states, context, test, parts["train"], config, kept))]
     analysis = xr.merge(found, join="exact", combine_attrs="drop_conflicts")
     analysis.attrs["variable"] = test.names[0]
     if solvers(test, config.data.stride, channels.pace):

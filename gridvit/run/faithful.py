@@ -235,23 +235,23 @@ def masked(places: Places, found: dict[str, Float[np.ndarray, "case token"]]) ->
 
 def place_tables(places: Places, found: dict[str, Float[np.ndarray, "case token"]]) -> xr.Dataset:
     """The maps, and how far and wide they reach."""
-    tokens, dims = places.subject.step.token_grid, ("map", "place")
+    tokens, dims = places.subject.step.token_grid, ("map", "target")
     areas = tokens.areas.reshape(1, -1) / tokens.areas.sum()
     reach = [map_reach(rows, places.tokens, tokens, areas) for rows in found.values()]
     distance, rms, area = (np.stack([each[name] for each in reach]) for name in ("distance", "rms", "area"))
     whole = np.stack([rows.reshape(-1, *tokens.shape) for rows in found.values()])
     unit = tokens.distance_units
     tables = {
-        "place_map": ((*dims, *place_dims(tokens)), whole, attributes("share of a token in a forecast", "1")),
-        "place_map_distance": (dims, distance, attributes("mean distance of a map from its place", unit)),
-        "place_map_rms": (dims, rms, attributes("root mean square distance of a map from its place", unit)),
-        "place_map_area": (dims, area, attributes("effective area fraction of a map", "1")),
+        "target_map": ((*dims, *place_dims(tokens)), whole, attributes("share of a token in a forecast", "1")),
+        "target_map_distance": (dims, distance, attributes("mean distance of a map from its place", unit)),
+        "target_map_rms": (dims, rms, attributes("root mean square distance of a map from its place", unit)),
+        "target_map_area": (dims, area, attributes("effective area fraction of a map", "1")),
         "map_distance": (("map",), distance.mean(axis=1), attributes("mean distance of maps from their places", unit)),
     }  # fmt: skip
     coords = {
         "map": ("map", list(found), {"long_name": "map"}),
-        "place_token": ("place", places.tokens, {"long_name": "number of the token that is forecast"}),
-        "place_state": ("place", places.chosen.numpy(), {"long_name": "number of the state"}),
+        "target_token": ("target", places.tokens, {"long_name": "number of the token that is forecast"}),
+        "target_state": ("target", places.chosen.numpy(), {"long_name": "number of the state"}),
         **place_coords(tokens),
     }
     return xr.Dataset(tables, coords)

@@ -30,7 +30,9 @@ from gridvit.run.jacobian import (
 )
 from gridvit.run.looks import attention, reach, signed
 from gridvit.run.over import attention_over_training, no_snapshots
+from gridvit.run.places import attention_places
 from gridvit.run.subject import Subject
+from gridvit.run.towards import no_aim, towards
 
 
 def always(subject: Subject) -> str:
@@ -164,6 +166,7 @@ MEASURES = (
     Measure(
         "attention over the training", attention_over_training, lambda s: no_attention(s) or no_snapshots(s)
     ),
+    Measure("attention from places", lambda s: attention_places(s.step, s.states, s.context), no_attention),
     Measure("the signed stencils of heads", signed, no_signed),
     Measure("ablations of attention", ablations, lambda s: no_attention(s) or one_per_place(s)),
     Measure("the faithfulness of maps", faithfulness, lambda s: no_attention(s) or too_many(s)),
@@ -176,4 +179,5 @@ MEASURES = (
     Measure("the dependence on the state", dependence, no_dependence),
     Measure("the routing share", routing, no_routing),
     Measure("the reach of attention", reach, no_reach),
+    Measure("what precedes a region", towards, no_aim),
 )

@@ -40,6 +40,7 @@ class Subject:
         states: ``(B, state, *space)`` of the test part, spread evenly over samples and times.
         context: of the states.
         test: the test part.
+        train: the training part, not read yet where it is streamed.
         config: of the run.
         snapshots: model files of the weights after some epochs.
     """
@@ -48,6 +49,7 @@ class Subject:
     states: Tensor
     context: Context
     test: Fields
+    train: Fields
     config: RunConfig
     snapshots: dict[int, Path] = field(default_factory=dict)
 
