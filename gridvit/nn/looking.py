@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -13,6 +14,7 @@ from torch import Tensor
 from gridvit.grid import Grid
 from gridvit.nn.block import Block
 from gridvit.nn.groups import blocks_by_place
+from gridvit.nn.hidden import present_areas
 from gridvit.nn.vit import ViT
 
 Condition = Float[Tensor, "batch condition"] | None
@@ -90,7 +92,7 @@ def attention_from(
     """A_ij / w_j of the tokens i in ``places``, averaged over states: 1 where attention is uniform.
 
     w are the areas of the tokens, of sum one, or of what a state has of them; without registers, as for
-    ``attention_statistics``. NaN at tokens j that no state has values at.
+    ``attention_by_blocks``. NaN at tokens j that no state has values at.
 
     Args:
         network: whose heads are looked at.

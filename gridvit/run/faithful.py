@@ -44,9 +44,8 @@ from gridvit.run.cases import Cases
 from gridvit.run.looks import inputs, token_areas
 from gridvit.run.subject import Subject, held_queries
 
-COST = (
-    2**23
-)  # pairs of tokens: so many are looked at in all places together, and four times as many in ablations
+COST = 2**23
+"""Pairs of tokens: so many are looked at in all places together, and four times as many in ablations."""
 PLACES = (2, 12)
 HELD = 2**27  # weights of attention whose gradients are held at once, half a GiB of each
 SEED = 0
