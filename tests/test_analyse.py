@@ -173,7 +173,7 @@ def test_attention_by_blocks_is_that_of_whole_matrices(
     states = torch.randn(3, 1, *grid.shape)
     states[0, :, :2, :4] = torch.nan if gaps else 0.5
     context = Context(torch.zeros(3, dtype=torch.float64))
-    found = attention(Subject(step, states, context, load(linear), RunConfig()))
+    found = attention(Subject(step, states, context, load(linear), load(linear), RunConfig()))
     weights, tokens = step.attention_weights(states).numpy(), step.token_grid
     share = step.token_share(states).numpy() if gaps else None
     expected = attention_distance(weights, tokens, share=share)

@@ -92,7 +92,7 @@ def hypothesis_table(analysis: xr.Dataset) -> Table:
     columns = ["source", "target", "lag", "sign", "partial correlation", "p", "supported", "skill"]
     signs = ["+" if s > 0 else "\N{MINUS SIGN}" for s in analysis["hypothesis_sign"].values]
     supported = ["yes" if s else "no" for s in analysis["hypothesis_supported"].values]
-    numbers = [[number(v, 2) for v in named(key)] for key in ("partial", "p", "skill")]
+    numbers = [[number(float(v), 2) for v in named(key)] for key in ("partial", "p", "skill")]
     texts = [[str(v) for v in named(key)] for key in ("source", "target", "lag")]
     return columns, [
         list(row) for row in zip(*texts, signs, *numbers[:2], supported, numbers[2], strict=True)
