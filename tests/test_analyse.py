@@ -188,7 +188,9 @@ def test_attention_by_blocks_is_that_of_whole_matrices(
     split = shares(weights, tokens)
     for name in ("static", "position", "content"):
         np.testing.assert_allclose(found[f"attention_{name}"], split[name], rtol=1e-5, atol=1e-8)
-    assert set(found) - {f"attention_{name}" for name in split} == {*expected, "bias_kernel", "bias_length"}
+    alone = {"bias_distance", "bias_rms", "bias_effective_area_fraction", "attention_over_bias"}
+    rest = set(found) - {f"attention_{name}" for name in split}
+    assert rest == {*expected, *alone, "bias_kernel", "bias_length"}
     for name, table in expected.items():
         xr.testing.assert_allclose(found[name], table, rtol=1e-6, atol=1e-6)
         assert found[name].attrs == table.attrs
