@@ -15,6 +15,7 @@ _HOME = {
     "Labeller": "gridvit.labeller",
     "Mesh": "gridvit.mesh",
     "Persistence": "gridvit.rollout",
+    "PlantedConfig": "gridvit.config",
     "RunConfig": "gridvit.config",
     "SimulateConfig": "gridvit.config",
     "Stencil": "gridvit.stencil",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from gridvit.errors import InputError
 from gridvit.model_config import ModelConfig, require
@@ -144,17 +144,26 @@ class EvaluationConfig:
 
     Args:
         leads: steps of the scored forecasts.
-        states: states at which Jacobians and attention are measured.
+        states: states of the test part at which attention and errors are measured.
+        cells: rows of the Jacobian that are measured: all cells of a patch at so many of the states, two at least.
         energy_share: share of the data variance held by the modes that the fits use.
+        solver_cases: forecasts by which the error of solvers on fewer cells is held against their cost; 0 for none.
+        regions: means over a region, written as ``data.indices`` are, towards which ``analyse`` draws maps of what
+            precedes them; beside the indices that the run predicts, which have theirs at each of ``data.leads``.
+        lags: steps of the model from what precedes to those regions.
     """
 
     leads: int = 4
-    states: int = 4
+    states: int = 32
+    cells: int = 64
     energy_share: float = 0.99
+    solver_cases: int = 8
+    regions: dict[str, Index] = field(default_factory=dict)
+    lags: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
-        require(self, 1, "leads", "states")
-        require(self, 0, "energy_share")
+        require(self, 1, "leads", "states", "cells", "lags")
+        require(self, 0, "energy_share", "solver_cases")
 
 
 @dataclass(frozen=True)
@@ -235,3 +244,32 @@ class SimulateConfig:
         require(self, 0, "dt", "spinup", "seed", "substeps")
         if not all(0 < length < inf for length in self.lengths):
             raise InputError("simulate.lengths above 0 and finite", str(self.lengths), "correct it")
+
+
+@dataclass(frozen=True)
+class PlantedConfig:
+    """A world whose teleconnections were put there: red noise on the sphere, and links between caps.
+
+    Args:
+        form: "linear", every map of which is known in closed form; or "nonlinear", with a link that acts in winter
+            alone, one that only warm values feel, an annual cycle, a trend, land and a swath that nobody observes.
+        strength: of the links; good ones for the form where it is 0.
+        shape: rows and columns.
+        steps: times in the file.
+        days: of a step.
+        seed: of the noise.
+    """
+
+    form: Literal["linear", "nonlinear"] = "linear"
+    strength: float | int = 0.0
+    shape: tuple[int, ...] = (16, 32)
+    steps: int = 1000
+    days: int = 5
+    seed: int = 0
+
+    PATH: ClassVar[str] = "planted"
+
+    def __post_init__(self) -> None:
+        require(self, 1, "shape", "days")
+        require(self, 2, "steps")
+        require(self, 0, "strength", "seed")

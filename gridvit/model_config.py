@@ -63,6 +63,9 @@ class ModelConfig:
         features: further inputs made from place and time (sphere only): local solar time, day of the year,
             insolation at the top of the atmosphere (daily mean where a step is a day or longer), sine of latitude,
             and the two horizontal components of the position on the unit sphere for longitude.
+        earlier: of a ``data.history`` of several frames the earlier ones are seen as they are ("frames"), or as the
+            "differences" of frames that follow each other, in units of the increments: the same information, found
+            sooner where a step changes little.
         embed: patches of the fields ("linear"), or of two layers of convolutions of the fields ("conv"), which continue
             them around periodic axes, over the poles, and as they are at walls.
         decode: a linear map from each token to its cells ("linear"), or one followed by such convolutions ("conv"),
@@ -103,6 +106,7 @@ class ModelConfig:
     leads: Literal["channels", "condition"] = "channels"
     half: Literal[0, 2, 3] = 0
     checkpointing: bool = False
+    earlier: Literal["frames", "differences"] = "frames"
     embed: Literal["linear", "conv"] = "linear"
     decode: Literal["linear", "conv"] = "linear"
     channels: int = 24
@@ -139,5 +143,7 @@ class ModelConfig:
             )
         if any(cells % 2 for cells in self.patch):
             raise InputError(
-                "an even model.patch where model.between is set", str(list(self.patch)), "correct it, or leave it out"
+                "an even model.patch where model.between is set",
+                str(list(self.patch)),
+                "correct it, or leave it out",
             )

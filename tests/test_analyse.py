@@ -9,12 +9,12 @@ import pytest
 import torch
 import xarray as xr
 
-from gridvit.analysis.attention import attention_distance, attention_stencil, radial_lift
+from gridvit.analysis.attention import attention_distance, attention_stencil, radial_lift, zonal_stencil
 from gridvit.analysis.bloch import phase_average
 from gridvit.analysis.compare import compare
 from gridvit.analysis.probe import patch_cells, probe
 from gridvit.channels import Channels
-from gridvit.config import DataConfig, ModelConfig, SimulateConfig
+from gridvit.config import DataConfig, ModelConfig, RunConfig, SimulateConfig
 from gridvit.data.fields import load
 from gridvit.data.simulate import simulate
 from gridvit.grid import Grid
@@ -22,9 +22,10 @@ from gridvit.nn import ModelStep
 from gridvit.nn.bias import make_bias
 from gridvit.rollout import Context
 from gridvit.run.cases import Cases
-from gridvit.run.evaluate import solvers
-from gridvit.run.jacobian import energetic, first_variable, inside, schemes
 from gridvit.run.looks import attention, token_stencils
+from gridvit.run.references import energetic, first_variable, schemes
+from gridvit.run.solvers import solvers
+from gridvit.run.subject import LATITUDES, Subject, inside
 from gridvit.stencil import Stencil
 
 
@@ -135,29 +136,61 @@ def test_token_stencil_as_a_map() -> None:
     assert found.sel(token_dy=1, token_dx=-2).item() == 0.75
 
 
+def shares(weights: np.ndarray, tokens: Grid) -> dict[str, np.ndarray]:
+    """SCIENCE 23: the mean squares of (s - w), (b - s), (A - b), by moving every row of the matrix by itself."""
+    deviation = weights.astype(np.float64) - tokens.areas.ravel() / tokens.areas.sum()
+    box = deviation.reshape(*weights.shape[:3], *tokens.shape, *tokens.shape)
+    axes = [axis for axis, wraps in enumerate(tokens.periodic) if wraps]
+    static = np.zeros_like(box[0])
+    turns = list(np.ndindex(*(tokens.shape[axis] for axis in axes)))
+    for turn in turns:
+        both = [axis + 2 for axis in axes] + [axis + 2 + tokens.ndim for axis in axes]
+        static += np.roll(box.mean(axis=0), turn * 2, both) / len(turns)
+    parts = {
+        "static": static[None],
+        "position": box.mean(axis=0, keepdims=True) - static,
+        "content": box - box.mean(axis=0),
+    }
+    sizes = {k: (v**2).mean(axis=(0, *range(3, v.ndim))) for k, v in parts.items()}
+    total = (box**2).mean(axis=(0, *range(3, box.ndim)))
+    np.testing.assert_allclose(sum(sizes.values()), total, rtol=1e-12)
+    return {k: v / total for k, v in sizes.items()}
+
+
 @pytest.mark.parametrize("gaps", [False, True])
 @pytest.mark.parametrize(
     "grid", [Grid.regular((6, 10)), Grid.latlon(7, 12, poles=True)], ids=["torus", "sphere"]
 )
 def test_attention_by_blocks_is_that_of_whole_matrices(
-    grid: Grid, gaps: bool, monkeypatch: pytest.MonkeyPatch
+    grid: Grid, gaps: bool, linear: xr.Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(import_module("gridvit.run.looks"), "HELD", 7 * 3 * 3 * 30)  # blocks of 7 tokens
+    monkeypatch.setattr(import_module("gridvit.run.subject"), "HELD", 7 * 3 * 3 * 30)  # blocks of 7 tokens
     torch.manual_seed(2)
     config = ModelConfig(patch=(1, 2), width=48, depth=2, heads=3)
     presence = torch.full((1, *grid.shape), 0.5) if gaps else None
     step = ModelStep(config, grid, Channels(("u",)), 1.0, *torch.ones(3, 1), presence=presence).eval()
     states = torch.randn(3, 1, *grid.shape)
     states[0, :, :2, :4] = torch.nan if gaps else 0.5
-    found = attention(step, states, Context(torch.zeros(3, dtype=torch.float64)))
+    context = Context(torch.zeros(3, dtype=torch.float64))
+    found = attention(Subject(step, states, context, load(linear), load(linear), RunConfig()))
     weights, tokens = step.attention_weights(states).numpy(), step.token_grid
     share = step.token_share(states).numpy() if gaps else None
     expected = attention_distance(weights, tokens, share=share)
     expected["attention_radial"] = radial_lift(weights, tokens, share=share)
-    if not grid.is_sphere:
+    if grid.is_sphere:
+        names = {"latitude": "query_latitude", "key_latitude": "token_key_latitude", "dlon": "token_dlon"}
+        rows = [int(np.abs(tokens.centers[0] - x).argmin()) for x in inside(LATITUDES, tokens)]
+        zonal = zonal_stencil(weights, tokens).isel(latitude=rows).rename(names)
+        expected = expected.merge(zonal.to_dataset(name="attention_zonal"))
+    else:
         whole = token_stencils(attention_stencil(weights, tokens), tokens)
         expected = expected.merge(whole)
-    assert set(found) == {*expected, "bias_kernel", "bias_length"}
+    split = shares(weights, tokens)
+    for name in ("static", "position", "content"):
+        np.testing.assert_allclose(found[f"attention_{name}"], split[name], rtol=1e-5, atol=1e-8)
+    alone = {"bias_distance", "bias_rms", "bias_effective_area_fraction", "attention_over_bias"}
+    rest = set(found) - {f"attention_{name}" for name in split}
+    assert rest == {*expected, *alone, "bias_kernel", "bias_length"}
     for name, table in expected.items():
         xr.testing.assert_allclose(found[name], table, rtol=1e-6, atol=1e-6)
         assert found[name].attrs == table.attrs

@@ -38,6 +38,7 @@ def peak(n: int, *offsets: int) -> np.ndarray:
 
 
 def test_two_signed_heads_are_lax_wendroff() -> None:
+    """SCIENCE 10."""
     # S = S+ - S-, each a positive stencil times its sum: u + c terms at offsets -1, 0, 1
     n, c = 12, 0.4
     plus, minus = np.array([c * (1 + c) / 2, 1 - c**2, 0]), c * (1 - c) / 2
@@ -63,6 +64,7 @@ def test_two_signed_heads_are_lax_wendroff() -> None:
 
 @pytest.mark.parametrize("c", [1.0, 0.2, 0.7])
 def test_upwind_of_cells_by_attention_of_patches(c: float) -> None:
+    """SCIENCE 14, 15."""
     # A_0 x ((1 - c) I + c N) + A_-1 x c e_1 e_P^T: the attention is the same for every c, a shift by one cell at c = 1
     tokens, cells, width = 6, 4, 16
     layer = Attention(width, 2, tabled(tokens, np.stack([peak(tokens, 0), peak(tokens, -1)]))).double()
@@ -85,6 +87,7 @@ def test_upwind_of_cells_by_attention_of_patches(c: float) -> None:
 
 @pytest.mark.parametrize(("kind", "grid"), CASES.values(), ids=CASES)
 def test_attention_is_an_average(kind: str, grid: Grid) -> None:
+    """SCIENCE 13."""
     bias = random_bias(kind, grid)
     query, key, value = contents(grid)
     fold = bias.fold()
@@ -108,6 +111,7 @@ def jacobian(layer: Attention, x: Tensor, frozen: Tensor | None = None) -> Tenso
 
 
 def test_jacobian_with_frozen_attention_is_routing_times_values() -> None:
+    """SCIENCE 18."""
     # I + sum_h A_h x W_O^h W_V^h; the whole Jacobian where queries and keys have no content
     torch.manual_seed(0)
     layer = Attention(16, 2, make_bias("distance", Grid.regular(7), 2, 2)).double()
@@ -127,6 +131,8 @@ def test_jacobian_with_frozen_attention_is_routing_times_values() -> None:
 
 
 def test_splitting_a_cell_changes_nothing() -> None:
+    """SCIENCE 34."""
+
     def line(edges: list[float]) -> Grid:
         middle = [(a + b) / 2 for a, b in itertools.pairwise(edges)]
         return Grid.from_centers((middle,), names=("x",), units=("1",), periodic=(False,), bounds=(edges,))

@@ -29,6 +29,7 @@ def test_a_circulant_head_is_its_own_stencil(rng: np.random.Generator, shape: tu
 
 
 def test_a_softmax_head_keeps_bounds_and_constants(rng: np.random.Generator) -> None:
+    """SCIENCE 13."""
     grid = Grid.regular((5, 7))
     stencil = attention.attention_stencil(random_rows(rng, 2, 1, 1, 35, 35), grid).isel(layer=0, head=0)
     u = rng.normal(size=35)
@@ -38,6 +39,7 @@ def test_a_softmax_head_keeps_bounds_and_constants(rng: np.random.Generator) -> 
 
 
 def test_a_uniform_floor_scales_waves_and_adds_variance() -> None:
+    """SCIENCE 20."""
     n, floor, c = 64, 0.01, 0.4
     grid = Grid.regular((n,))
     upwind = (1 - c) * np.eye(n) + c * np.roll(np.eye(n), -1, axis=1)
@@ -81,6 +83,7 @@ def test_the_zonal_stencil_follows_each_longitude(rng: np.random.Generator, n_lo
 
 
 def test_the_split_separates_planted_parts(rng: np.random.Generator) -> None:
+    """SCIENCE 23."""
     n = 12
     grid = Grid.regular((n,))
     kernel = np.arange(1.0, n + 1) / (n * (n + 1) / 2)
@@ -100,6 +103,7 @@ def test_the_split_separates_planted_parts(rng: np.random.Generator) -> None:
 
 
 def test_the_split_adds_up_and_needs_two_samples(rng: np.random.Generator) -> None:
+    """SCIENCE 23."""
     grid = Grid.regular((3, 5))
     weights = random_rows(rng, 3, 2, 2, 15, 15)
     found = attention.attention_split(weights, grid)

@@ -31,6 +31,7 @@ def shaken(bias: torch.nn.Module) -> torch.nn.Module:
 
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_fold_equals_explicit_bias_up_to_a_constant_per_query(grid: Grid) -> None:
+    """SCIENCE 11."""
     bias = shaken(make_bias("distance", grid, 4, 3))
     query, key = bias.fold()
     difference = query @ key.T - bias.logits()
@@ -39,6 +40,7 @@ def test_fold_equals_explicit_bias_up_to_a_constant_per_query(grid: Grid) -> Non
 
 
 def test_chordal_logits_are_the_squared_chord() -> None:
+    """SCIENCE 31."""
     grid = Grid.latlon(5, 6)
     bias = Chordal(grid, 3)
     bias.strength.data = torch.tensor([2.0, -1.0, 0.0])
@@ -93,6 +95,7 @@ def test_drift_moves_the_centre_of_the_gaussian() -> None:
 
 
 def test_area_weights_make_flat_attention_the_area_mean() -> None:
+    """SCIENCE 34."""
     grid = Grid.latlon(7, 8, poles=True)
     bias = AreaWeighted(NoBias(grid, 2), grid)
     query, key = bias.fold()

@@ -15,6 +15,7 @@ from gridvit.nn.bias import Aimed, Distances, Harmonics, Linear, make_bias
 
 
 def test_legendre_series_by_the_addition_theorem() -> None:
+    """SCIENCE 31."""
     # P_1 = x, P_2 = (3 x^2 - 1) / 2, P_3 = (5 x^3 - 3 x) / 2, P_4 = (35 x^4 - 30 x^2 + 3) / 8
     bias = Harmonics(SPHERE, 4, 4)
     bias.table.data = torch.eye(4) * (bias.lengths / bias.radius)[:, None] ** 2
@@ -49,6 +50,7 @@ def test_an_offset_looks_east_and_north() -> None:
 
 
 def test_linear_bias_of_a_line_is_the_implicit_heat_step() -> None:
+    """SCIENCE 7."""
     # softmax(-m |d|) has the symbol 1 / (1 + 4 r sin^2(theta / 2)), r = 1 / (4 sinh^2(m / 2))
     grid = Grid.regular(512)
     bias = Linear(grid, 1, Distances(grid))
@@ -63,6 +65,7 @@ def test_linear_bias_of_a_line_is_the_implicit_heat_step() -> None:
 
 
 def test_periodic_linear_bias_is_log_cosh_of_the_periodic_step() -> None:
+    """SCIENCE 8."""
     # the row of the periodic implicit step is cosh(m (N / 2 - |d|)): a table that the Fourier series must hold in full
     n, m = 12, 0.6
     bias = make_bias("fourier", Grid.regular(n), 1, n // 2)
@@ -80,6 +83,7 @@ def test_periodic_linear_bias_is_log_cosh_of_the_periodic_step() -> None:
 
 
 def test_any_periodic_table_odd_parts_too(rng: np.random.Generator) -> None:
+    """SCIENCE 32."""
     n = 11
     table = rng.standard_normal(n)
     bias = make_bias("fourier", Grid.regular(n), 1, 5)
@@ -93,6 +97,7 @@ def test_any_periodic_table_odd_parts_too(rng: np.random.Generator) -> None:
 
 
 def test_sampled_gaussian_has_its_variance_and_no_fourth_cumulant() -> None:
+    """SCIENCE 9."""
     # a discrete Gaussian of s >= 1.5 cells is diffusion to 1e-14 (Poisson summation)
     grid = Grid.regular(201, periodic=False)
     bias = make_bias("gaussian", grid, 1, 1).double()
@@ -105,6 +110,7 @@ def test_sampled_gaussian_has_its_variance_and_no_fourth_cumulant() -> None:
 
 
 def test_von_mises_fisher_head_on_the_sphere() -> None:
+    """SCIENCE 26."""
     # A Y_l = (i_l / i_0) Y_l on a Gauss-Legendre grid, and E[angle] in closed form
     from scipy.special import i0, spherical_in
 
@@ -130,6 +136,7 @@ def test_von_mises_fisher_head_on_the_sphere() -> None:
 
 @pytest.mark.parametrize("poles", [False, True])
 def test_flat_attention_on_the_sphere_reaches_a_quarter_circle(poles: bool) -> None:
+    """SCIENCE 24, 25."""
     # D = pi / 2 for every query; E[angle^2] tends to (pi^2 - 4) / 2
     grid = Grid.latlon(16, 32, poles=poles)
     for kind in ("distance", "linear", "harmonics", "gaussian", "radial", "none", "linear-3", "radial-3"):
@@ -145,6 +152,7 @@ def test_flat_attention_on_the_sphere_reaches_a_quarter_circle(poles: bool) -> N
 @pytest.mark.parametrize("gaps", [False, True], ids=["complete", "masked"])
 @pytest.mark.parametrize(("kind", "grid"), CASES.values(), ids=CASES)
 def test_zero_queries_and_zero_bias_give_the_area_mean(kind: str, grid: Grid, gaps: bool) -> None:
+    """SCIENCE 34."""
     bias = make(kind, grid, 3, 2, gaps=gaps)
     for parameter in bias.parameters():
         parameter.data *= 0
@@ -168,6 +176,7 @@ def test_zero_queries_and_zero_bias_give_the_area_mean(kind: str, grid: Grid, ga
     [("distance", SPHERE), ("linear", SPHERE), ("linear", TORUS), ("linear-2", SPHERE), ("linear-2", TORUS)],
 )
 def test_mean_distance_falls_with_the_strength_by_its_variance(kind: str, grid: Grid) -> None:
+    """SCIENCE 30."""
     # the bias is -s D: dE[D] / ds = -Var(D), D = R^2 chord^2 / 2 l^2, |x|^2 / 2 l^2 or d / l, at fixed queries and keys
     bias = make(kind, grid, 1, 2).double()
     core = inner(bias)
@@ -204,3 +213,20 @@ def test_mean_of_a_wave_rises_with_its_coefficient_by_its_variance(
     for row in range(0, grid.size, 7):
         (slope,) = torch.autograd.grad(mean[row], table, retain_graph=True)
         assert float(slope[entry]) == pytest.approx(float(variance[row]), rel=1e-9)
+
+
+@pytest.mark.parametrize(("shape", "target"), [((11,), (2.0,)), ((5, 7), (-1.0, 3.5))])
+def test_a_quadratic_encoding_is_the_bias_towards_an_offset(
+    shape: tuple[int, ...], target: tuple[float, ...]
+) -> None:
+    """SCIENCE 11: n + 1 dimensions of query and key give softmax(-a |x_j - x_i - D|^2), for n axes."""
+    grid = Grid.regular(shape, periodic=False)
+    bias = make_bias("gaussian", grid, 2, 1).double()
+    bias.drift.data = torch.tensor([target]).double() / bias.lengths[:, None]
+    query, key = bias.fold()
+    assert query.shape[-1] == key.shape[-1] == bias.dims == len(shape) + 1
+    gap = grid.positions[None] - grid.positions[:, None] - np.array(target)
+    for head, a in enumerate((bias.curvature() / 2).tolist()):
+        explicit = np.exp(-a * (gap**2).sum(-1))
+        explicit /= explicit.sum(-1, keepdims=True)
+        np.testing.assert_allclose(torch.softmax(query[head] @ key.T, -1).detach(), explicit, atol=1e-14)

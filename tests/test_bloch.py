@@ -61,6 +61,7 @@ CASES = [((12,), (3,), 1), ((15,), (5,), 1), ((4, 6), (2, 3), 1), ((6, 3), (2, 3
 
 @pytest.mark.parametrize(("shape", "patch", "variables"), CASES)
 def test_alias_matrices_hold_all_eigenvalues_and_the_symbol(rng, shape, patch, variables) -> None:
+    """SCIENCE 16, 17."""
     matrix = patch_periodic(rng, shape, patch, variables)
     step = Dense(Grid.regular(shape), matrix, tuple("uv"[:variables]))
     state = torch.zeros(1, variables, *shape)
@@ -101,6 +102,7 @@ def test_bloch_finds_the_growth_that_the_averaged_symbol_misses(rng: np.random.G
 
 @pytest.mark.parametrize("variables", [1, 2])
 def test_a_convolution_leaves_no_imprint(rng: np.random.Generator, variables: int) -> None:
+    """SCIENCE 17."""
     shape = (4, 6)
     step = Dense(Grid.regular(shape), patch_periodic(rng, shape, (1, 1), variables), tuple("uv"[:variables]))
     found = bloch(step, torch.zeros(1, variables, *shape), (2, 3))

@@ -8,8 +8,8 @@ import torch
 
 from gridvit.errors import InputError
 from gridvit.grid import Grid
-from gridvit.physics import Burgers, Coarse, Diffusion, ShallowWater, Solver
-from gridvit.physics.coarse import resampled
+from gridvit.physics import Burgers, Coarse, Diffusion, ShallowWater, Solver, SphereAdvection
+from gridvit.physics.coarse import block_transfers, harmonic_transfers, resampled
 from gridvit.physics.fourier import Waves
 from gridvit.rollout import Step, rollout
 
@@ -71,6 +71,67 @@ def test_velocities_are_odd_at_slip_walls():
     torch.testing.assert_close(step(state), state, atol=1e-10, rtol=0)
 
 
+@pytest.mark.parametrize(("shape", "other"), [((15,), (5,)), ((12, 14), (4, 7)), ((6, 10), (6, 5))])
+def test_means_of_blocks_come_back_and_a_plane_is_a_plane(shape, other):
+    """R P = 1; inside, a field of constant slope is its own reconstruction."""
+    fine, coarse = (Grid.regular(n, (3.0,) * len(n), periodic=False) for n in (shape, other))
+    down, up = block_transfers(fine, coarse)
+    noise = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 3, *other)))
+    torch.testing.assert_close(down(up(noise)), noise, atol=1e-14, rtol=0)
+    plane = on(fine, lambda *x: 1 + sum((2 + i) * c for i, c in enumerate(x)))
+    inner = (
+        slice(None),
+        slice(None),
+        *(slice(n // m, n - n // m) for n, m in zip(shape, other, strict=True)),
+    )
+    torch.testing.assert_close(up(down(plane))[inner], plane[inner], atol=1e-13, rtol=0)
+
+
+def test_blocks_make_no_new_extremum():
+    """Of the blocks 0 0 1 1 0 0: slopes vanish at extrema, so a front keeps its heights; by waves it rings."""
+    fine, coarse = Grid.regular(24, 1.0), Grid.regular(6, 1.0)
+    front = torch.zeros(1, 1, 24, dtype=torch.float64)
+    front[..., 8:16] = 1
+    down, up = block_transfers(fine, coarse)
+    torch.testing.assert_close(down(front)[0, 0], torch.tensor([0, 0, 1, 1, 0, 0], dtype=torch.float64))
+    torch.testing.assert_close(up(down(front)), front)
+    assert (
+        float(resampled(resampled(front, Waves(fine), Waves(coarse)), Waves(coarse), Waves(fine)).max()) > 1.1
+    )
+    # The middle of 0, 1, 4: the limits are 2 and 6, the mean of both differences 2.
+    steps = torch.tensor([0, 1, 4, 4, 4, 0], dtype=torch.float64).repeat_interleave(4)[None, None]
+    torch.testing.assert_close(up(down(steps))[0, 0, 4:8], 1 + 2 * torch.tensor([-3, -1, 1, 3]).double() / 8)
+
+
+def test_a_coarse_finite_volume_step_is_the_step_of_the_means():
+    """Burgers by Engquist-Osher: P S R u has the means S R u, and one step from a front keeps its bounds."""
+    fine, coarse, equation = Grid.regular(36, 1.0), Grid.regular(12, 1.0), Burgers(0.0)
+    solver = Solver(equation, coarse, 0.02, "ssprk3")
+    state = on(fine, lambda x: np.where(x < 0.4, 1.0, 0.2))
+    step = Coarse(solver, fine, "means")
+    means = state.unflatten(2, (12, 3)).mean(3)
+    torch.testing.assert_close(step(state).unflatten(2, (12, 3)).mean(3), solver(means), atol=1e-14, rtol=0)
+    found = rollout(step, state, 5)
+    assert float(found.min()) >= 0.2 - 1e-14
+    assert float(found.max()) <= 1 + 1e-14
+
+
+def test_the_sphere_by_its_harmonics():
+    """Two degrees of the harmonics fit on both; the sixth is lost on rows for four."""
+    fine, coarse = Grid.gaussian(10, 20), Grid.gaussian(7, 13)
+    long = on(fine, lambda lat, lon: np.cos(np.deg2rad(lat)) * np.sin(np.deg2rad(lon)))
+    short = on(fine, lambda lat, lon: np.cos(np.deg2rad(lat)) ** 6 * np.cos(6 * np.deg2rad(lon)))
+    down, up = harmonic_transfers(fine, coarse)
+    wanted = on(coarse, lambda lat, lon: np.cos(np.deg2rad(lat)) * np.sin(np.deg2rad(lon)))
+    torch.testing.assert_close(down(long + short), wanted, atol=1e-12, rtol=0)
+    torch.testing.assert_close(up(down(long + short)), long, atol=1e-12, rtol=0)
+    speed = 40.0
+    solver = Solver(SphereAdvection(speed, 0.0), coarse, 6 * 3600.0, "rk4", 8)
+    turned = 6 * 3600 * speed / (1000 * fine.radius)
+    moved = on(fine, lambda lat, lon: np.cos(np.deg2rad(lat)) * np.sin(np.deg2rad(lon) - turned))
+    torch.testing.assert_close(Coarse(solver, fine)(long), moved, atol=1e-8, rtol=0)
+
+
 def test_refusals():
     fine = Grid.regular(16, 2.0)
 
@@ -85,3 +146,9 @@ def test_refusals():
         Coarse(solver(32, 2.0), fine)
     with pytest.raises(InputError, match="expected periodic axes or reflecting walls for Fourier space"):
         Coarse(solver(8, 2.0, periodic=False), Grid.regular(16, 2.0, periodic=False))
+    with pytest.raises(
+        InputError, match=r"expected a plane grid that \[5\] cells divide, got .*: transfer by waves"
+    ):
+        Coarse(solver(5, 2.0), fine, "means")
+    with pytest.raises(InputError, match="expected one of the ways to a coarser grid"):
+        Coarse(solver(8, 2.0), fine, "luck")

@@ -23,6 +23,7 @@ def low_energy(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def test_the_unweighted_distance_is_that_of_the_weights(rng: np.random.Generator) -> None:
+    """SCIENCE 22."""
     grid = Grid.regular((7, 10))
     one, two = (Stencil.from_array(rng.normal(size=(7, 10)), np.ones(2)) for _ in range(2))
     found = compare(one, {"other": two}, Grid.regular((7, 10)), energy=low_energy(grid.shape))
@@ -32,6 +33,7 @@ def test_the_unweighted_distance_is_that_of_the_weights(rng: np.random.Generator
 
 
 def test_the_weighted_distance_is_the_expected_one_step_error(rng: np.random.Generator) -> None:
+    """SCIENCE 22."""
     n = 16
     filtered = np.fft.ifft(
         np.fft.fft(rng.normal(size=(4000, n))) * np.exp(-np.abs(np.fft.fftfreq(n, 1 / n)) / 3)
@@ -46,6 +48,7 @@ def test_the_weighted_distance_is_the_expected_one_step_error(rng: np.random.Gen
 
 
 def test_waves_without_energy_change_nothing(rng: np.random.Generator) -> None:
+    """SCIENCE 22."""
     shape = (8, 9)
     energy = low_energy(shape)
     symbol = grid_symbol(shift_mix(0.3), shape)

@@ -19,8 +19,8 @@ from gridvit.grid import Grid
 from gridvit.physics import METHODS, Burgers, Coarse, ForcedBurgers, Solver, Vorticity
 from gridvit.rollout import Context, rollout
 from gridvit.run.cases import Cases
-from gridvit.run.evaluate import solved, solvers
-from gridvit.run.jacobian import schemes
+from gridvit.run.references import schemes
+from gridvit.run.solvers import solved, solvers
 
 SIDE = 2 * np.pi
 CONFIG = SimulateConfig("forced-burgers", {"viscosity": 0.05}, (23,), (SIDE,), 0.2, 4, 19, 3.0, 5, spinup=3)
@@ -166,9 +166,9 @@ def test_the_solver_is_scored_and_probed_where_it_can_be_told_the_force(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     cases = cases_of(ROLES)
-    ((name, found),) = solved(cases, 1).items()
+    ((name, made),) = solved(cases, 1).items()
     assert name == "ssprk3, 4 substeps"  # 0.2 (4 / h + 2 nu / h^2) = 3.2 with h = 2 pi / 23
-    assert float(np.abs(found - cases.truth).max()) < 2e-6
+    assert float(np.abs(made(cases) - cases.truth).max()) < 2e-6
     part, fields = slice(2), cases.fields
     context = Context(torch.from_numpy(cases.seconds[part]), torch.from_numpy(cases.known(part)).double())
     states = torch.from_numpy(cases.states[part]).double()

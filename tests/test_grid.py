@@ -33,12 +33,14 @@ def refusal(text: str):
 
 @pytest.mark.parametrize("grid", SPHERES.values(), ids=SPHERES)
 def test_areas_of_a_sphere_sum_to_four_pi_r_squared(grid):
+    """SCIENCE 43."""
     assert grid.areas.shape == grid.shape
     assert grid.areas.min() > 0
     assert grid.areas.sum() == pytest.approx(sphere_area(grid), rel=1e-14)
 
 
 def test_cell_centred_rows_have_areas_proportional_to_the_cosine():
+    """SCIENCE 43."""
     rows = Grid.latlon(13, 5)
     ratio = rows.areas[:, 0] / np.cos(np.deg2rad(rows.centers[0]))
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-13)
@@ -74,12 +76,14 @@ def test_areas_of_a_plane_are_products_of_widths():
 @pytest.mark.parametrize("grid", [SPHERES[k] for k in ("cells", "even", "poles", "gaussian")])
 @pytest.mark.parametrize("by_area", [True, False])
 def test_mean_distance_is_a_quarter_turn_for_every_query(grid, by_area):
+    """SCIENCE 24."""
     weights = grid.areas.ravel() if by_area else np.ones(grid.size)
     mean = grid.distances() @ weights / weights.sum()
     np.testing.assert_allclose(mean, np.pi / 2 * EARTH_RADIUS, rtol=1e-13)
 
 
 def test_mean_square_angle_sees_the_area_weight_that_the_mean_does_not():
+    """SCIENCE 25."""
     grid = Grid.latlon(16, 32, radius=1)
     square = grid.distances() ** 2
     plain = square.mean(axis=1).reshape(grid.shape)[:, 0]
@@ -106,6 +110,7 @@ def test_angles_keep_their_digits_when_tiny_and_when_antipodal():
 
 @pytest.mark.parametrize("n", [8, 13])
 def test_mean_distance_on_a_circle_and_on_an_interval(n):
+    """SCIENCE 27."""
     circle, interval = Grid.regular(n), Grid.regular(n, periodic=False)
     exact = n / 4 if n % 2 == 0 else (n**2 - 1) / (4 * n)
     np.testing.assert_allclose(circle.distances().mean(axis=1), exact, rtol=1e-14)
@@ -120,6 +125,7 @@ def test_mean_distance_on_a_circle_and_on_an_interval(n):
     ],
 )
 def test_mean_distance_on_the_unit_torus_and_in_the_unit_square(periodic, exact):
+    """SCIENCE 27."""
     means = [Grid.regular((n, n), 1.0, periodic=periodic).distances().mean() for n in (12, 24)]
     errors = [abs(m - exact) for m in means]
     assert errors[1] < 1e-3

@@ -56,7 +56,7 @@ ALLOWED["cli"] = set(ALLOWED)
 ALLOWED["__main__"] = {"cli"}
 ALLOWED["__init__"] = set()
 # Trajectories are made by solvers: the modules of `data` that know physics.
-SOLVING = ("simulate", "simulate_steps", "simulate_list")
+SOLVING = ("simulate", "simulate_steps", "simulate_list", "simulate_planted")
 EXCEPTIONS = {f"data/{name}.py": OPERATORS | {"physics"} for name in SOLVING}
 
 

@@ -90,6 +90,7 @@ def test_multi_indices_by_order() -> None:
 
 @pytest.mark.parametrize("c", [0.1, 0.4, 0.7, 1.0])
 def test_cumulants_of_advection_schemes(c: float) -> None:
+    """SCIENCE 1, 2."""
     kappa = [upwind(c).cumulant(n) for n in range(4)]
     np.testing.assert_allclose(kappa, [0, -c, c * (1 - c), -c * (1 - c) * (1 - 2 * c)], atol=1e-14)
     kappa = [lax_wendroff(c).cumulant(n) for n in range(4)]
@@ -100,12 +101,14 @@ def test_cumulants_of_advection_schemes(c: float) -> None:
 
 @pytest.mark.parametrize("r", [0.05, 1 / 6, 0.3, 0.5])
 def test_fourth_cumulant_of_ftcs(r: float) -> None:
+    """SCIENCE 3."""
     kappa = [ftcs(r).cumulant(n) for n in range(5)]
     np.testing.assert_allclose(kappa, [0, 0, 2 * r, 0, 2 * r - 12 * r**2], atol=1e-14)
 
 
 @pytest.mark.parametrize("s", [1.5, 2.0, 3.1])
 def test_discrete_gaussian_has_the_variance_of_the_continuous(s: float) -> None:
+    """SCIENCE 9."""
     offsets = np.arange(-40, 41)
     weights = np.exp(-(offsets**2) / (2 * s**2))
     kappa = Stencil(offsets[:, None], weights / weights.sum(), np.ones(1)).cumulants(4)
@@ -155,6 +158,7 @@ def test_cumulants_add_under_composition(a: list[float], b: list[float]) -> None
 
 
 def test_a_uniform_floor_spoils_moments_but_not_waves() -> None:
+    """SCIENCE 20."""
     c, eps, n = 0.4, 0.01, 64
     floor = Stencil.from_array(np.full(n, eps / n), 1.0)
     mixed = (1 - eps) * upwind(c) + floor
@@ -169,6 +173,7 @@ def test_a_uniform_floor_spoils_moments_but_not_waves() -> None:
 
 
 def test_cumulants_fitted_to_the_three_lowest_waves() -> None:
+    """SCIENCE 21."""
     c, theta = 0.4, modes((64,))[1:4]
     fitted = moments.fit_cumulants(theta, upwind(c).symbol(theta), 6, growth=0.0)
     assert fitted[0,] == 0

@@ -89,6 +89,7 @@ def test_spherical_harmonics_are_of_mean_square_one_and_say_the_place() -> None:
 
 
 def test_rotary_scores_close_where_the_axis_does() -> None:
+    """SCIENCE 33."""
     torch.manual_seed(1)
     ring, dims = Grid.regular(11), 8
     query, key = torch.randn(2, 1, 1, 1, dims).double().expand(2, 1, 1, 11, dims)

@@ -11,15 +11,24 @@ import matplotlib
 import numpy as np
 import pytest
 import xarray as xr
-from report_data import METRICS, make_attention, make_forecast, make_plane, make_scores, make_sphere
+from report_data import (
+    METRICS,
+    SESSIONS,
+    make_attention,
+    make_forecast,
+    make_places,
+    make_plane,
+    make_scores,
+    make_sphere,
+)
 
 from gridvit.errors import InputError
-from gridvit.report import Section, build, figures, tables, write_page
+from gridvit.report import Findings, Section, build, figures, tables, write_page
 from gridvit.report.page import png, slug
 from gridvit.report.tables import number
 
 pytestmark = pytest.mark.xdist_group("report")  # one process makes what its tests share
-VOID = {"meta", "img", "br", "hr", "link"}
+VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
 class Reader(HTMLParser):
@@ -35,7 +44,7 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        for name, value in attrs:
+        for name, value in attrs if tag not in ("g", "use") else ():
             self.kept.get(name, []).append(value or "")
         if tag not in VOID:
             self.open.append(tag)
@@ -59,11 +68,13 @@ def read(path: Path) -> Reader:
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    analysis = xr.merge([make_attention(2, 3), make_plane(), make_sphere()])
+    places = make_places({"latitude": 5, "longitude": 8})
+    analysis = xr.merge([make_attention(2, 3), make_plane(), make_sphere(), places])
     path = tmp_path_factory.mktemp("run") / "report.html"
     forecast, truth = (make_forecast(seed).isel(lead=slice(2)) for seed in (0, 1))
     config = "name: <demo>\nurl: a & b\n"
-    return build(make_scores(), analysis, METRICS, forecast, config, path, truth=truth, title="A & B")
+    found = Findings(make_scores(), analysis, METRICS, forecast, truth, config, SESSIONS)
+    return build(found, path, "A & B", [np.array([[350.0, 0.0], [370.0, 30.0]])])
 
 
 SECTIONS = [
@@ -73,7 +84,7 @@ SECTIONS = [
     "Response around a point",
     "Attention",
     "Training",
-    "Configuration",
+    "How it was made",
 ]
 
 
@@ -86,12 +97,15 @@ def test_page_holds_every_section_and_its_contents_point_at_them(page: Path) -> 
     assert "spectral radius (dimensionless)0.9975" in reader.text
     assert "name: <demo>\nurl: a & b" in reader.text
     assert "details" in reader.tags
+    assert "gridvit train --name 'a b'" in reader.text
+    assert "2026-01-02 03:04:05finished0.1.00123456789+torch 2.6a machine7" in reader.text
 
 
-def test_page_needs_no_network_and_no_script(page: Path) -> None:
+def test_page_needs_no_network_and_its_script_is_within_it(page: Path) -> None:
     reader = read(page)
     assert not re.search(r"https?:|url\(|@import", page.read_text(encoding="utf-8"))
-    assert {"script", "link", "iframe"}.isdisjoint(reader.tags)
+    assert {"link", "iframe"}.isdisjoint(reader.tags)
+    assert not re.search(r"<script[^>]* src|fetch\(|XMLHttp|import\(", page.read_text(encoding="utf-8"))
     assert all(source.startswith("data:image/png;base64,") for source in reader.kept["src"])
     assert all(reader.kept["alt"])
 
@@ -114,7 +128,9 @@ def test_page_and_folder_hold_the_same_figures(page: Path) -> None:
         "radial_attention",
     }
     assert names == expected | {"attention_stencils", "loss_curves"}
-    assert len(read(page).kept["src"]) == len(names)
+    text = page.read_text(encoding="utf-8")
+    assert text.count('<div class="picture"><img') == len(names)
+    assert text.count('<figure class="plates') == 2  # the film of msl, attention from places
     for path in (page.parent / "figures").iterdir():
         width, height = struct.unpack(">II", path.read_bytes()[16:24])
         assert width == 1200
@@ -122,7 +138,8 @@ def test_page_and_folder_hold_the_same_figures(page: Path) -> None:
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
-    pages = [build(None, make_sphere(), METRICS, None, "", tmp_path / name / "r.html") for name in "ab"]
+    found = Findings(analysis=make_sphere(), metrics=METRICS)
+    pages = [build(found, tmp_path / name / "r.html") for name in "ab"]
     first, second = (sorted(page.parent.rglob("*.*")) for page in pages)
     assert [path.name for path in first][-1] == "r.html"
     assert len(first) == 4
@@ -132,7 +149,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
 def test_absent_data_leave_their_figures_out(tmp_path: Path) -> None:
     scores = make_scores().drop_vars(["nrmse", "ratio", "ratio_low", "ratio_high", "rmse_low"])
     del scores.attrs["statement"]
-    path = build(scores, xr.Dataset(), [{"step": 1}], None, "", tmp_path / "report.html")
+    path = build(Findings(scores, xr.Dataset(), [{"step": 1}]), tmp_path / "report.html")
     reader = read(path)
     assert reader.headings == ["Skill by lead time"]
     assert "Scores are over 11 cases." in reader.text
@@ -144,7 +161,7 @@ def test_nothing_to_show_is_refused(tmp_path: Path) -> None:
         "expected scores, analysis, metrics or a forecast, got none of them: evaluate or analyse the run"
     )
     with pytest.raises(InputError, match=f"^{re.escape(sentence)} first$"):
-        build(None, xr.Dataset(), None, None, "name: a", tmp_path / "report.html")
+        build(Findings(analysis=xr.Dataset(), config="name: a"), tmp_path / "report.html")
     assert not (tmp_path / "report.html").exists()
 
 
@@ -195,7 +212,8 @@ def test_other_tables() -> None:
     assert [row[0] for row in rows] == ["45 °S", "0 °N", "45 °N"]
     assert rows[0][2] == "7.25\n[0.75]"
     assert rows[1][5].startswith("\N{MINUS SIGN}3.5\n[")
-    columns, rows = tables.attention_table(make_attention(2, 3))
+    heads = make_attention(2, 3).assign(zero=(("layer", "head"), np.zeros((2, 3))))
+    ((columns, rows),) = tables.attention_tables(heads)
     assert [row[0] for row in rows] == ["0, 0", "0, 1", "0, 2", "1, 0", "1, 1", "1, 2"]
     assert columns[-1] == "length scale of the bias (km)"
 
@@ -224,14 +242,16 @@ def test_drawing_leaves_the_settings_of_the_caller_alone() -> None:
 
 
 def test_sections_are_escaped_and_names_are_unique(tmp_path: Path) -> None:
-    part = Section("1 < 2", "a & b\n\nc", tables={"<t>": (["n", "m (s)"], [["<r>", "1\n2"]])}, details="<x>")
+    part = Section(
+        "1 < 2", "a & b\n\nc", tables={"<t>": (["n", "m (s)"], [["<r>", "1\n2"]])}, details={"d": "<x>"}
+    )
     reader = read(write_page(tmp_path / "new" / "page.html", "<i>", [part]))
     assert reader.headings == ["1 < 2"]
     assert {"t", "r", "x", "i"}.isdisjoint(set(reader.tags))
     assert (reader.tags.count("p"), reader.tags.count("br")) == (2, 2)
     assert slug("1 < 2") == "1-2"
     twice = Section(
-        "t", "", {"a": figures.zonal_waves(make_sphere()), "b": figures.zonal_waves(make_sphere())}
+        "t", figures={"a": figures.zonal_waves(make_sphere()), "b": figures.zonal_waves(make_sphere())}
     )
     with pytest.raises(
         InputError, match=r"^expected a label of its own on each figure, got zonal_waves twice: call"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from report_data import METRICS, make_attention, make_forecast, make_plane, make_scores, make_sphere
 
 from gridvit.errors import InputError
-from gridvit.report import figures, heads, maps
+from gridvit.report import figures, forecasts, heads, maps
 from gridvit.report.canvas import balanced, colour, label, named, panels, pretty
 
 
@@ -132,7 +132,7 @@ def test_generating_scheme_is_stated_or_the_first_beside_the_emulator() -> None:
 )
 def test_forecast_rows_are_latitude_whatever_the_order(dims: tuple[str, ...]) -> None:
     forecast, truth = make_forecast(0, dims), make_forecast(1, dims)
-    figure = maps.forecast_panels(forecast, truth, "msl")
+    figure = forecasts.forecast_panels(forecast, truth, "msl")
     meshes = [panel.collections[0] for panel in figure.axes[:12]]
     first = {dim: 0 for dim in dims if dim == "init_time"}
     want = (forecast - truth)["msl"].isel(first | {"lead": 6}).transpose("latitude", "longitude")
@@ -145,10 +145,10 @@ def test_forecast_rows_are_latitude_whatever_the_order(dims: tuple[str, ...]) ->
 
 
 def test_forecast_without_truth_and_on_a_line() -> None:
-    alone = maps.forecast_panels(make_forecast(0, ("sample", "lead", "y", "x")), None, "msl")
+    alone = forecasts.forecast_panels(make_forecast(0, ("sample", "lead", "y", "x")), None, "msl")
     assert {"x (m)", "y (m)", "forecast, lead 6 h", "sample 0"} <= set(texts(alone))
     line = ("sample", "lead", "x")
-    figure = maps.forecast_panels(make_forecast(0, line), make_forecast(1, line), "msl")
+    figure = forecasts.forecast_panels(make_forecast(0, line), make_forecast(1, line), "msl")
     error = figure.axes[1].lines[0].get_ydata()
     assert np.allclose(error, (make_forecast(0, line) - make_forecast(1, line))["msl"][0, 0])
     assert {"x (m)", "mean sea level pressure (Pa)"} <= set(texts(figure))
@@ -156,13 +156,13 @@ def test_forecast_without_truth_and_on_a_line() -> None:
 
 def test_forecast_leads_may_be_time_differences() -> None:
     forecast = make_forecast().assign_coords(lead=np.arange(1, 8) * np.timedelta64(12, "h"))
-    assert maps.forecast_panels(forecast, None, "msl").axes[0].get_title() == "forecast, lead 12 h"
+    assert forecasts.forecast_panels(forecast, None, "msl").axes[0].get_title() == "forecast, lead 12 h"
 
 
 def test_truth_of_another_shape_is_refused() -> None:
     sentence = "expected truth of shape (7, 11, 17), got (5, 11, 17): pass truth at the forecast's times"
     with pytest.raises(InputError, match=f"^{re.escape(sentence)}$"):
-        maps.forecast_panels(make_forecast(), make_forecast().isel(lead=slice(5)), "msl")
+        forecasts.forecast_panels(make_forecast(), make_forecast().isel(lead=slice(5)), "msl")
 
 
 def test_extra_dimensions_of_a_forecast_are_refused() -> None:
@@ -171,7 +171,7 @@ def test_extra_dimensions_of_a_forecast_are_refused() -> None:
     )
     forecast = make_forecast().expand_dims(level=3)
     with pytest.raises(InputError, match=re.escape(sentence)):
-        maps.forecast_panels(forecast, None, "msl")
+        forecasts.forecast_panels(forecast, None, "msl")
 
 
 def test_wrong_dimensions_are_refused_by_name() -> None:
@@ -244,7 +244,7 @@ def test_forecast_that_grows_without_bound_does_not_hide_the_truth() -> None:
     forecast, truth = make_forecast(0), make_forecast(1)
     forecast["msl"][0, 6] = np.inf
     forecast["msl"][0, 4] *= 1e20
-    figure = maps.forecast_panels(forecast, truth, "msl")
+    figure = forecasts.forecast_panels(forecast, truth, "msl")
     figure.canvas.draw()
     norm = figure.axes[0].collections[0].norm
     assert (norm.vmin, norm.vmax) == (truth["msl"][0, ::2].min(), truth["msl"][0, ::2].max())

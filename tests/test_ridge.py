@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gridvit.analysis.baselines import companion
 from gridvit.analysis.ridge import AnomalyRidge, LocalRidge
 from gridvit.climatology import Climatology
 from gridvit.errors import InputError
@@ -116,3 +117,23 @@ def test_three_dimensions_and_constants_are_refused(rng: np.random.Generator) ->
         InputError, match=r"got 1 axes and standard deviations \[0.0\]: leave out what is constant"
     ):
         LocalRidge.fit(np.ones((1, 6, 1, 5)), np.ones((1, 6, 1, 5)), Grid.regular((5,)), [1])
+
+
+def test_two_frames_find_a_step_of_second_order(rng: np.random.Generator) -> None:
+    """u(t + 1) = 1.2 u(t) - 0.5 u(t - 1) + 0.2 of the western neighbour's u(t - 1), from pairs drawn afresh."""
+    grid = Grid.regular((5, 11), periodic=(False, True))
+    pair = rng.normal(size=(60, 2, 1, 5, 11))
+
+    def step(before: np.ndarray, now: np.ndarray) -> np.ndarray:
+        return 1.2 * now - 0.5 * before + 0.2 * np.roll(before, 1, -1)
+
+    u = np.concatenate([pair, step(pair[:, :1], pair[:, 1:])], axis=1)
+    z = companion(u, 2)
+    assert z.shape == (60, 2, 2, 5, 11)
+    np.testing.assert_array_equal(z[:, 0, 0], pair[:, 1, 0])
+    np.testing.assert_array_equal(z[:, 1, 1], pair[:, 1, 0])
+    found = LocalRidge.fit(z[:40], z[40:], grid, [1], penalties=(1e-12,), targets=1)
+    assert found.slope.shape == (1, 5, 50, 1)
+    forecast = found(z[:3, 0])
+    assert forecast.shape == (3, 1, 1, 5, 11)
+    np.testing.assert_allclose(forecast[:, 0], u[:3, 2], atol=1e-7)

@@ -62,6 +62,23 @@ def test_linear_pde(gridvit: Run) -> None:
     nrmse = dict(zip(models, scores["data_vars"]["nrmse"]["data"], strict=True))
     assert nrmse["upwind"][0][0] < 1e-6 < nrmse["exact"][0][0]
     assert nrmse["emulator"][0][0] < nrmse["persistence"][0][0]
+    assert models[-3] == "best linear predictor"
+    assert nrmse["best linear predictor"][0][0] < 1e-5  # a linear scheme on a ring of cells is one
+    measured = {
+        "acc",
+        "vrmse",
+        "valid_time",
+        "zonal_spectrum",
+        "isotropic_error",
+        "drift",
+        "seconds",
+        "operations",
+    }
+    assert measured | {"solver_error", "solver_seconds", "solver_best_operations"} <= set(scores["data_vars"])
+    drift = dict(zip(scores["coords"]["source"]["data"], scores["data_vars"]["drift"]["data"], strict=True))
+    assert scores["coords"]["quantity"]["data"] == ["mean of u", "half mean square of u"]
+    assert drift["truth"][-1][0] < 1e-6 < drift["emulator"][-1][0]  # the scheme keeps the mean
+    assert drift["truth"][-1][1] > 1e-2  # and damps the waves
     gridvit("analyse", "runs/run")
     with xr.open_dataset("runs/run/analysis.nc") as a:
         assert {
@@ -88,19 +105,39 @@ def test_burgers_in_one_dimension(gridvit: Run) -> None:
     scores = json.loads(gridvit("evaluate", "runs/run", "--json"))
     assert scores["coords"]["model"]["data"][-1] == "ssprk3, 4 substeps"
     analysis = json.loads(gridvit("analyse", "runs/run", "--json"))
-    assert analysis["coords"]["scheme"]["data"] == ["emulator", "ssprk3, 4 substeps"]
+    assert analysis["coords"]["scheme"]["data"] == ["emulator", "ssprk3, 4 substeps", "untrained"]
     gridvit("report", "runs/run")
 
 
 def test_burgers_in_two_dimensions(gridvit: Run) -> None:
     simulate(gridvit, "burgers", "--shape", "[8,12]", "--lengths", "[2.0,3.0]", "--cutoff", "2", "--dt", "0.05",
              "--parameters", "{viscosity: 0.02}", "--substeps", "4")  # fmt: skip
-    gridvit("train", "--data.path", "data.nc", "--model.patch", "[2,3]", *TINY, "--evaluation.leads", "2")
+    gridvit(
+        "train",
+        "--data.path",
+        "data.nc",
+        "--model.patch",
+        "[2,3]",
+        *TINY,
+        "--evaluation.leads",
+        "2",
+        "--evaluation.solver_cases",
+        "0",
+    )
     scores = json.loads(gridvit("evaluate", "runs/run", "--json"))
     assert scores["coords"]["variable"]["data"] == ["u", "v"]
+    assert scores["coords"]["quantity"]["data"] == ["mean of u", "mean of v", "kinetic energy", "enstrophy"]
+    assert "solver" not in scores["coords"]
     text = gridvit("evaluate", "runs/run")
     assert "v: relative error (dimensionless), by lead" in text
     assert "\ndamped persistence " in text
+    for title in (
+        "v: anomaly correlation",
+        "valid prediction time",
+        "cost of a forecast",
+        "definitions: e =",
+    ):
+        assert title in text
     gridvit("analyse", "runs/run")
     gridvit("report", "runs/run")
 

@@ -51,6 +51,7 @@ def test_a_step_is_its_stencil(name, shape):
 
 @pytest.mark.parametrize("n", [11, 12])
 def test_implicit_steps_solve_their_linear_systems(n):
+    """SCIENCE 6."""
     grid, dt, eye = Grid.regular(n, 3.0), 0.2, np.eye(n)
     equation = AdvectionDiffusion(0.8, 0.3)
     operator, u = equation.operator(grid).matrix(grid).toarray(), field(2, 1, n)
@@ -65,6 +66,7 @@ def test_implicit_steps_solve_their_linear_systems(n):
 
 @pytest.mark.parametrize("n", [11, 12])
 def test_backward_euler_row_is_a_softmax_of_log_cosh(n):
+    """SCIENCE 8."""
     r = 0.6
     m = 2 * np.arcsinh(1 / (2 * np.sqrt(r)))
     assert r == pytest.approx(1 / (4 * np.sinh(m / 2) ** 2))

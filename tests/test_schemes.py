@@ -87,6 +87,8 @@ def test_symbols_in_two_dimensions():
 
 @pytest.mark.parametrize("c", [0.2, 0.7])
 def test_cumulants_of_upwind_and_second_order_schemes(c):
+    """SCIENCE 1, 2."""
+
     def cumulants(name):
         stencil = one_dimensional(name, c, 0.0).stencil()
         return [float(stencil.cumulant(n)) for n in range(4)]
@@ -100,12 +102,14 @@ def test_cumulants_of_upwind_and_second_order_schemes(c):
 
 @pytest.mark.parametrize("r", [0.1, 1 / 6, 0.3])
 def test_fourth_cumulant_of_ftcs_vanishes_at_one_sixth(r):
+    """SCIENCE 3."""
     stencil = one_dimensional("ftcs", 0.0, r).stencil()
     assert float(stencil.cumulant(2)) == pytest.approx(2 * r)
     assert float(stencil.cumulant(4)) == pytest.approx(2 * r - 12 * r**2, abs=1e-14)
 
 
 def test_moduli():
+    """SCIENCE 5, 6."""
     t, c = THETA[:, None], 0.4
     upwind = np.abs(one_dimensional("upwind", c, 0).symbol(t)) ** 2
     np.testing.assert_allclose(upwind, 1 - 4 * c * (1 - c) * np.sin(THETA / 2) ** 2, atol=1e-14)
@@ -131,6 +135,7 @@ def test_moduli():
     ],
 )
 def test_order_shows_at_long_waves(name, c, r, slope):
+    """SCIENCE 5."""
     theta = np.array([[0.1], [0.05]])
     scheme, exact = one_dimensional(name, c, r), one_dimensional("exact", c, r)
     error = np.abs(np.log(scheme.symbol(theta)) - np.log(exact.symbol(theta)))

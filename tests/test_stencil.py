@@ -149,6 +149,7 @@ def test_modes() -> None:
 
 @pytest.mark.parametrize("n", [7, 8])
 def test_relative_error_of_a_field_is_the_energy_weighted_distance_of_symbols(n: int) -> None:
+    """SCIENCE 22."""
     grid, theta = Grid.regular(n), modes((n,))
     u = np.random.default_rng(3).normal(size=n)
     one, two = (line(SYMBOLS[name][0]) for name in ("upwind", "lax-wendroff"))

@@ -66,6 +66,7 @@ def test_the_grid_symbol_is_the_symbol_at_its_modes(rng: np.random.Generator, sh
 
 
 def test_a_uniform_floor_only_scales_waves() -> None:
+    """SCIENCE 20."""
     floor = Stencil.from_array(np.full(11, 0.02 / 11), 1.0)
     mixed = 0.98 * upwind(0.4) + floor
     np.testing.assert_allclose(
@@ -151,6 +152,7 @@ def test_too_few_waves_are_refused() -> None:
 
 
 def test_cumulants_of_upwind_come_from_three_waves() -> None:
+    """SCIENCE 21."""
     c = 0.4
     found = symbol.fit_cumulants(upwind(c), (128,))
     assert found[(0,)] == pytest.approx(0.0, abs=1e-9)

@@ -81,7 +81,9 @@ class Readout:
     def __call__(self, state: Float[Tensor, "batch variable *space"]) -> Float[Tensor, "batch"]:
         """``f`` of each state."""
         check_state(self.step, state)
-        return (repeat(self.step, state, self.lead, self.context) * self.weights.to(state)).flatten(1).sum(1)
+        after, weights = repeat(self.step, state, self.lead, self.context), self.weights.to(state)
+        # Land without weight is NaN, which no factor of zero takes away
+        return (torch.where(weights != 0, after, 0) * weights).flatten(1).sum(1)
 
     def gradient(
         self, state: Float[Tensor, "batch variable *space"]

@@ -81,3 +81,9 @@ def check_leads(fields: np.ndarray, leads: Sequence[int]) -> None:
         raise InputError(
             f"leads of 1 to {fields.shape[1] - 1} steps", got, "shorten the leads or lengthen the part"
         )
+
+
+def companion(fields: Fields, history: int) -> Float[np.ndarray, "sample later frame_variable *space"]:
+    """``z(t) = (u(t), u(t - 1), ..)``: the last ``history`` frames as one, latest first; it begins so much later."""
+    times = fields.shape[1] - history + 1
+    return np.concatenate([fields[:, n : n + times] for n in reversed(range(history))], axis=2)

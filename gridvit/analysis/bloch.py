@@ -7,6 +7,7 @@ symbol does not tell its growth: the ``P^d x P^d`` alias matrices do.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -19,6 +20,9 @@ from gridvit.analysis.symbol import grid_symbol
 from gridvit.errors import InputError
 from gridvit.rollout import Context, Step
 from gridvit.stencil import Stencil
+
+SITES = 4
+"""Rows by which two patches are compared."""
 
 
 def phase_average(stencil: Stencil) -> Stencil:
@@ -71,22 +75,27 @@ def bloch(
 
     What decides stability is ``rho``, not the largest ``|G|`` of the averaged stencil. ``imprint`` is
     ``|off-diagonal|_F / |M|_F``: 0 for a step that does not know its patches, and waves it mixes up
-    otherwise.
+    otherwise. ``energy_defect = |J^T J - 1|_F / sqrt(N)``: 0 for a step that keeps the energy of every field.
 
     Args:
-        step: commutes with shifts by a patch. ``site_defect`` says how nearly: how much the Jacobian rows of
+        step: commutes with shifts by a patch. ``site_defect`` says how nearly: how much four Jacobian rows of
             the first patch and of the middle one differ, relative to their size. A nonlinear step commutes
             only if the state itself repeats with the patch, such as a constant.
         state: one state on a plane that is periodic along every axis.
         patch: cells per axis.
 
     Returns:
-        Dataset of the numbers ``spectral_radius``, ``sigma_max``, ``imprint`` and ``site_defect``.
+        Dataset of the numbers ``spectral_radius``, ``sigma_max``, ``imprint``, ``energy_defect`` and ``site_defect``.
     """
     grid = step.grid
     if grid.is_sphere or not all(grid.periodic):
         raise InputError("a plane that is periodic along every axis", grid.describe(), "use the probe alone")
-    rows = probe(step, state, patch_cells(patch), context).isel(state=0)
+    # Of one forward pass: the first patch, and some cells of the middle one that are held against their like.
+    first = patch_cells(patch)
+    some = np.linspace(0, len(first) - 1, min(SITES, len(first))).round().astype(int)
+    middle = [n // p // 2 * p for n, p in zip(grid.shape, patch, strict=True)]
+    both = probe(step, state, np.concatenate([first, first[some] + middle]), context).isel(state=0)
+    rows, other = replace(both, weights=both.weights[: len(first)]), both.weights[len(first) :]
     matrices = alias_matrices(rows, grid.shape, patch)
     blocks = np.kron(np.eye(prod(patch)), np.ones((len(step.variables),) * 2)).astype(bool)
     numbers = {
@@ -96,15 +105,19 @@ def bloch(
             np.linalg.norm(matrices[:, ~blocks]) / np.linalg.norm(matrices),
             "share of aliased waves",
         ),
-        "site_defect": (_site_defect(step, state, patch, context), "difference between two patches"),
+        "energy_defect": (_energy_defect(matrices), "change of energy by the waves together"),
+        "site_defect": (
+            np.linalg.norm(other - rows.weights[some]) / np.linalg.norm(rows.weights[some]),
+            "difference between two patches",
+        ),
     }
     return xr.Dataset(
         {k: ((), float(v), {"long_name": name, "units": "1"}) for k, (v, name) in numbers.items()}
     )
 
 
-def _site_defect(step: Step, state: Tensor, patch: Sequence[int], context: Context | None) -> float:
-    """``|J(x + q P) - J(x)| / |J(x)|`` between the rows of the first patch and of the middle one."""
-    middle = [n // p // 2 * p for n, p in zip(step.grid.shape, patch, strict=True)]
-    first, other = (probe(step, state, patch_cells(patch, c), context) for c in (None, middle))
-    return float(np.linalg.norm((other - first).weights) / np.linalg.norm(first.weights))
+def _energy_defect(matrices: Complex[np.ndarray, "base n n"]) -> float:
+    """``|M^H M - 1|_F`` over the root of the number of waves."""
+    n = matrices.shape[-1]
+    gap = matrices.conj().swapaxes(-1, -2) @ matrices - np.eye(n)
+    return float(np.linalg.norm(gap) / np.sqrt(len(matrices) * n))

@@ -14,6 +14,7 @@ from gridvit.grid import Grid
 from gridvit.stencil import Stencil, modes
 
 MEASURED = "emulator"
+WINDOW = 6  # cells either side
 
 
 def compare(
@@ -24,7 +25,7 @@ def compare(
     *,
     energy: Float[np.ndarray, "*space"] | None = None,
     courant: Sequence[float] | None = None,
-    window: int = 6,
+    window: int = WINDOW,
     time_units: str = "1",
 ) -> xr.Dataset:
     r"""The measured stencil ``S`` and each reference ``S'``, in one table of dims ``scheme``.
@@ -89,6 +90,18 @@ def symbol_distance(
     return np.sqrt(error / (weight * np.abs(references) ** 2).sum(axis=axes))
 
 
+def window(
+    stencil: Stencil, grid: Grid, half_width: int = WINDOW
+) -> tuple[tuple[str, ...], dict[str, tuple], Float[np.ndarray, "..."]]:
+    """A stencil as a map over offsets: names of their dimensions, coordinates, weights after the leading axes."""
+    kernels = np.fft.fftn(grid_symbol(stencil, grid.shape), axes=tuple(range(-grid.ndim, 0))).real / grid.size
+    flat = kernels.reshape(-1, *grid.shape)[
+        np.ix_(np.arange(stencil.weights[..., 0].size), *_offsets(grid, half_width))
+    ]
+    weights = flat.reshape(*stencil.weights.shape[:-1], *flat.shape[1:])
+    return _offset_names(grid), _offset_coords(grid, half_width), weights
+
+
 def _averaged(stencil: Stencil) -> Stencil:
     if stencil.is_system:
         got = f"a system of {stencil.components}"
@@ -107,6 +120,13 @@ def _offsets(grid: Grid, window: int) -> list[np.ndarray]:
     return [np.arange(-min(window, n // 2), min(window, (n - 1) // 2) + 1) for n in grid.shape]
 
 
+def _offset_coords(grid: Grid, window: int) -> dict[str, tuple]:
+    return {
+        name: (name, cells, {"long_name": f"offset along {axis}", "units": "cells"})
+        for name, axis, cells in zip(_offset_names(grid), grid.names, _offsets(grid, window), strict=True)
+    }
+
+
 def _windows(symbols: np.ndarray, grid: Grid, window: int) -> np.ndarray:
     """Weights ``(scheme, *window)`` on the periodic grid, back from the symbols."""
     axes = tuple(range(1, symbols.ndim))
@@ -118,16 +138,12 @@ def _windows(symbols: np.ndarray, grid: Grid, window: int) -> np.ndarray:
 def _weights_table(
     symbols: np.ndarray, schemes: Mapping[str, Stencil], grid: Grid, window: int
 ) -> xr.Dataset:
-    offsets = {
-        name: (name, cells, {"long_name": f"offset along {axis}", "units": "cells"})
-        for name, axis, cells in zip(_offset_names(grid), grid.names, _offsets(grid, window), strict=True)
-    }
     distance = symbol_distance(symbols[0], symbols)
     data = {
         "stencil": _labelled(("scheme", *_offset_names(grid)), _windows(symbols, grid, window), "weight"),
         "distance_unweighted": _labelled(("scheme",), distance, "distance from the scheme"),
     }
-    return xr.Dataset(data, {"scheme": _names(schemes), **offsets})
+    return xr.Dataset(data, {"scheme": _names(schemes), **_offset_coords(grid, window)})
 
 
 def _cumulant_table(schemes: Mapping[str, Stencil], grid: Grid) -> xr.Dataset:

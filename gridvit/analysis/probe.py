@@ -6,7 +6,7 @@ A solver's own stencil comes back to rounding; so what comes back from a model i
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ from gridvit.grid import Grid
 from gridvit.rollout import Context, Step, check_state
 from gridvit.stencil import Stencil
 
-CHUNK = 64
-"""Copies of a state in one backward pass: the memory of a batch of this size."""
+CELLS = 2**16
+"""Cells of all the states that are stepped at once: what a network keeps for its backward pass grows with them."""
 
 
 def probe(
@@ -30,8 +30,8 @@ def probe(
 ) -> Stencil:
     r"""``S(d)[out, in] = dF(u)[out, x] / du[in, x + d]``, the Jacobian row behind each output cell.
 
-    One reverse pass gives one row, so each state is copied once per cell and output variable. Everything is
-    float64: the step gets float64 states.
+    States are stepped once, some at a time; then one reverse pass for each cell and output variable gives that row of
+    all of them. Everything is float64: the step gets float64 states.
 
     Args:
         step: any ``Step`` that torch can differentiate.
@@ -84,31 +84,31 @@ def _jacobian_rows(
     step: Step, state: Tensor, cells: Int[np.ndarray, "cell ndim"], context: Context | None
 ) -> Float[np.ndarray, "batch cell out in *space"]:
     """``dF[out, x] / du`` over the whole input field, for every state, cell and output variable."""
-    batch, variables = state.shape[:2]
-    jobs = np.stack(np.meshgrid(range(batch), range(len(cells)), range(variables), indexing="ij"), -1)
-    rows = [_chunk(step, state, cells, part, context) for part in _chunks(jobs.reshape(-1, 3))]
-    return np.concatenate(rows).reshape(batch, len(cells), variables, *state.shape[1:])
+    some = max(1, CELLS // step.grid.size)
+    parts = [slice(first, first + some) for first in range(0, len(state), some)]
+    return np.concatenate(
+        [_rows_of_some(step, state[part], cells, context and context.take(part)) for part in parts]
+    )
 
 
-def _chunks(jobs: np.ndarray) -> Iterator[np.ndarray]:
-    return (jobs[start : start + CHUNK] for start in range(0, len(jobs), CHUNK))
-
-
-def _chunk(
-    step: Step, state: Tensor, cells: np.ndarray, jobs: Int[np.ndarray, "job 3"], context: Context | None
-) -> Float[np.ndarray, "job in *space"]:
-    which, cell, out = torch.tensor(jobs, device=state.device).T
+def _rows_of_some(
+    step: Step, state: Tensor, cells: np.ndarray, context: Context | None
+) -> Float[np.ndarray, "batch cell out in *space"]:
+    """The rows of a few states, of one forward pass. No state depends on another, so a sum keeps them apart."""
     with torch.enable_grad():
-        copies = state[which].requires_grad_()
-        after = step(copies, context and context.take(which))
+        leaf = state.clone().requires_grad_()
+        after = step(leaf, context)
         if not after.requires_grad:
             raise InputError(
                 "a step that torch can differentiate", "one without a gradient", "do not detach it"
             )
-        x = torch.tensor(cells, device=state.device)[cell]
-        picked = after[torch.arange(len(jobs), device=state.device), out, *x.T]
-        (rows,) = torch.autograd.grad(picked.sum(), copies)
-    return rows.cpu().numpy()
+        rows = np.empty((len(state), len(cells), after.shape[1], *state.shape[1:]))
+        for number, flat in enumerate(np.ravel_multi_index(tuple(cells.T), step.grid.shape)):
+            for out in range(after.shape[1]):
+                picked = after[:, out].flatten(1)[:, int(flat)].sum()
+                (row,) = torch.autograd.grad(picked, leaf, retain_graph=True)
+                rows[:, number, out] = row.cpu().numpy()
+    return rows
 
 
 def _about_each_cell(

@@ -62,18 +62,19 @@ class Neighbourhood:
 class LocalRidge:
     r"""``u(t + L, x) - u(t, x) = b + sum_d B(d) z(t, x + d)``, fitted for each lead and row of cells.
 
-    One set of coefficients for each latitude, pooled along longitude (in one dimension a single set).
+    One set of coefficients for each latitude, pooled along longitude (in one dimension a single set). ``z`` may
+    hold more than is predicted, such as earlier frames: ``u`` is its first variables.
 
     Args:
         around: the neighbourhood ``z``.
-        slope: ``B``.
+        slope: ``B``; as many targets as ``u`` has variables.
         intercept: ``b``.
         penalty: chosen for each lead.
     """
 
     around: Neighbourhood
-    slope: Float[np.ndarray, "lead row feature variable"]
-    intercept: Float[np.ndarray, "lead row variable"]
+    slope: Float[np.ndarray, "lead row feature target"]
+    intercept: Float[np.ndarray, "lead row target"]
     penalty: Float[np.ndarray, "lead"]
 
     @classmethod
@@ -85,6 +86,7 @@ class LocalRidge:
         leads: Sequence[int],
         radius: int = 2,
         penalties: Sequence[float] = PENALTIES,
+        targets: int | None = None,
     ) -> LocalRidge:
         r"""``min |y - b - z B|^2 / n + penalty s^2 |B|^2``, ``s^2`` the mean variance of a row's features.
 
@@ -98,6 +100,8 @@ class LocalRidge:
             leads: in time steps.
             radius: of the neighbourhood.
             penalties: to choose from.
+            targets: how many of the variables are predicted, the first ones; all if absent. For two frames give
+                ``companion(fields, 2)`` and the number of variables in a frame.
 
         Raises:
             InputError: more than two axes, leads beyond a part, a variable that is constant.
@@ -110,23 +114,25 @@ class LocalRidge:
             got = f"{grid.ndim} axes and standard deviations {scale.tolist()}"
             raise InputError("one or two axes and variables that vary", got, "leave out what is constant")
         around = Neighbourhood(grid, radius, center, scale)
-        fits = [_fit_row(around, row, (train, validate), leads, penalties) for row in range(around.rows)]
+        how = (train, validate), leads, penalties, targets or len(scale)
+        fits = [_fit_row(around, row, *how) for row in range(around.rows)]
         slope, intercept, error = (np.stack(parts, axis=1) for parts in zip(*fits, strict=True))
         areas = area_weights(grid).reshape(around.rows, -1).mean(axis=-1)
-        best = np.einsum("lrpc,r,c->lp", error, areas, scale**-2.0).argmin(axis=1)
+        best = np.einsum("lrpc,r,c->lp", error, areas, scale[:targets] ** -2.0).argmin(axis=1)
         each = np.arange(len(leads))
         penalty = np.asarray(penalties, dtype=np.float64)[best]
         return cls(around, slope[each, :, best], intercept[each, :, best], penalty)
 
     def __call__(
         self, start: Float[np.ndarray, "case variable *space"]
-    ) -> Float[np.ndarray, "case lead variable *space"]:
+    ) -> Float[np.ndarray, "case lead target *space"]:
         """Forecasts ``u(t) + increment`` from each start, one per fitted lead."""
         rows = [self._increments(start, row) for row in range(self.around.rows)]
         increment = np.stack(rows, axis=-2)
-        return start[:, None] + increment.reshape(*increment.shape[:3], *start.shape[2:])
+        now = start[:, None, : self.slope.shape[-1]]
+        return now + increment.reshape(*increment.shape[:3], *start.shape[2:])
 
-    def _increments(self, start: np.ndarray, row: int) -> Float[np.ndarray, "case lead variable column"]:
+    def _increments(self, start: np.ndarray, row: int) -> Float[np.ndarray, "case lead target column"]:
         linear = np.einsum("ixf,lfc->ilcx", self.around.features(start, row), self.slope[:, row])
         return linear + self.intercept[:, row, :, None]
 
@@ -173,9 +179,10 @@ def _fit_row(
     parts: tuple[np.ndarray, np.ndarray],
     leads: Sequence[int],
     penalties: Sequence[float],
+    targets: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of one row: slopes ``(lead, penalty, feature, variable)``, intercepts and validation errors."""
-    train, validate = (_row_moments(around, part, row, leads) for part in parts)
+    """Of one row: slopes ``(lead, penalty, feature, target)``, intercepts and validation errors."""
+    train, validate = (_row_moments(around, part, row, leads, targets) for part in parts)
     found = []
     for fitted, checked in zip(train, validate, strict=True):
         slope, intercept = _ridge(*fitted[:2], penalties)
@@ -185,14 +192,14 @@ def _fit_row(
 
 
 def _row_moments(
-    around: Neighbourhood, part: np.ndarray, row: int, leads: Sequence[int]
+    around: Neighbourhood, part: np.ndarray, row: int, leads: Sequence[int], targets: int
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """For each lead the means of ``z z^T``, ``z y^T``, ``y^2``; ``z`` ends with a one, ``y`` increments."""
     samples, times = part.shape[:2]
     flat = part.reshape(-1, *part.shape[2:])
     z = around.features(flat, row)
     z = np.concatenate([z, np.ones_like(z[..., :1])], axis=-1).reshape(samples, times, *z.shape[1:2], -1)
-    u = flat.reshape(*flat.shape[:2], around.rows, -1)[:, :, row].swapaxes(1, 2).astype(np.float64)
+    u = flat.reshape(*flat.shape[:2], around.rows, -1)[:, :targets, row].swapaxes(1, 2).astype(np.float64)
     u = u.reshape(samples, times, *u.shape[1:])
     # One small product per time: all leads share them, and no threads are woken for them.
     transposed = z.swapaxes(-1, -2)
@@ -211,8 +218,8 @@ def _row_moments(
 
 
 def _ridge(
-    zz: Float[np.ndarray, "term term"], zy: Float[np.ndarray, "term variable"], penalties: Sequence[float]
-) -> tuple[Float[np.ndarray, "penalty feature variable"], Float[np.ndarray, "penalty variable"]]:
+    zz: Float[np.ndarray, "term term"], zy: Float[np.ndarray, "term target"], penalties: Sequence[float]
+) -> tuple[Float[np.ndarray, "penalty feature target"], Float[np.ndarray, "penalty target"]]:
     """Slopes and intercepts for each penalty, from one eigendecomposition of the features' covariance."""
     mean_z, mean_y = zz[-1, :-1], zy[-1]
     variances, directions = np.linalg.eigh(zz[:-1, :-1] - np.outer(mean_z, mean_z))
@@ -224,7 +231,7 @@ def _ridge(
 
 def _square_error(
     slope: np.ndarray, intercept: np.ndarray, zz: np.ndarray, zy: np.ndarray, yy: np.ndarray
-) -> Float[np.ndarray, "penalty variable"]:
+) -> Float[np.ndarray, "penalty target"]:
     """``mean (y - z b)^2 = yy - 2 b.zy + b.zz b`` for each penalty."""
     b = np.concatenate([slope, intercept[:, None]], axis=1)
     return yy - 2 * (b * zy).sum(axis=1) + (b * (zz @ b)).sum(axis=1)

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from scipy.special import stdtr
 
-from gridvit.analysis.skill import block_counts, mean_present
+from gridvit.analysis.bootstrap import block_counts
+from gridvit.analysis.skill import mean_present
 from gridvit.errors import InputError
 
 

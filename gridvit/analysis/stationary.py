@@ -1,4 +1,4 @@
-"""What a flow is like once its initial state is forgotten: energy, spectrum, and how fast it forgets.
+"""What a flow is like once its initial state is forgotten: energy, and how fast it forgets.
 
 An emulator that has left the weather of the truth can still be right in these.
 """
@@ -27,34 +27,37 @@ def flow(w: Float[np.ndarray, "*rest one y x"], grid: Grid) -> Float[np.ndarray,
     Raises:
         InputError: another grid than a periodic plane of two axes.
     """
-    if grid.ndim != 2 or grid.is_sphere or not all(grid.periodic):
-        raise InputError("a periodic plane of two axes", grid.describe(), "take the energy of velocities")
-    ky, kx = (
-        2 * np.pi / length * np.fft.fftfreq(n, 1 / n)
-        for n, length in zip(grid.shape, grid.lengths, strict=True)
-    )
+    ky, kx = _wavenumbers(grid)
     square = ky[:, None] ** 2 + kx**2
     square[0, 0] = np.inf
     psi = -np.fft.fft2(w.astype(np.float64)) / square
-    for k in (ky, kx):
-        k[len(k) // 2 :][: 1 - len(k) % 2] = 0
-    along_y, along_x = (np.fft.ifft2(1j * k * psi).real for k in (ky[:, None], kx))
+    along_y, along_x = (np.fft.ifft2(1j * k * psi).real for k in _slopes(ky, kx))
     return np.concatenate([-along_y, along_x], axis=-3)
 
 
-def shell_spectrum(u: Float[np.ndarray, "*given"], ndim: int = 1) -> Float[np.ndarray, "*rest shell"]:
-    """``E_k``: the part of ``mean u^2`` over ``ndim`` last axes in waves of |k| nearest to 0, 1, 2, .. per domain.
+def curl(v: Float[np.ndarray, "*rest two y x"], grid: Grid) -> Float[np.ndarray, "*rest one y x"]:
+    """w = v_x - u_y of a velocity (u, v) on a plane that is periodic, wave by wave: of ``flow(w)`` it is w - <w>.
 
-    Their sum is all of it. In one dimension it is that of ``gridvit.analysis.skill.power_spectrum``. In two a shell is
-    as wide as the domain's own wave, and shells beyond half the cells along an axis are corners, not whole.
+    Raises:
+        InputError: another grid than a periodic plane of two axes.
     """
-    space = tuple(range(-ndim, 0))
-    cells = u.shape[-ndim:]
-    power = np.abs(np.fft.fftn(u.astype(np.float64), axes=space) / np.prod(cells)) ** 2
-    waves = np.meshgrid(*[np.fft.fftfreq(n, 1 / n) for n in cells], indexing="ij")
-    shell = np.rint(np.sqrt(sum(k**2 for k in waves))).astype(int).ravel()
-    flat = power.reshape(*u.shape[:-ndim], -1)
-    return np.stack([flat[..., shell == k].sum(axis=-1) for k in range(shell.max() + 1)], axis=-1)
+    along_y, along_x = _slopes(*_wavenumbers(grid))
+    waves = np.fft.fft2(v.astype(np.float64))
+    return np.fft.ifft2(1j * (along_x * waves[..., 1:2, :, :] - along_y * waves[..., 0:1, :, :])).real
+
+
+def _wavenumbers(grid: Grid) -> list[np.ndarray]:
+    """2 pi k / L along y and x."""
+    if grid.ndim != 2 or grid.is_sphere or not all(grid.periodic):
+        raise InputError("a periodic plane of two axes", grid.describe(), "take the energy of velocities")
+    sizes = zip(grid.shape, grid.lengths, strict=True)
+    return [2 * np.pi / length * np.fft.fftfreq(n, 1 / n) for n, length in sizes]
+
+
+def _slopes(*wavenumbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Those of derivatives, without the shortest wave of an even axis, as a column and a row."""
+    ky, kx = (np.where(np.arange(len(k)) * 2 == len(k), 0.0, k) for k in wavenumbers)
+    return ky[:, None], kx
 
 
 def decorrelation_time(u: Float[np.ndarray, "run time *rest"], dt: float, level: float = 0.5) -> float:
@@ -72,21 +75,3 @@ def decorrelation_time(u: Float[np.ndarray, "run time *rest"], dt: float, level:
             return dt * (lag - 1 + (before - level) / (before - now))
         before = now
     return float("inf")
-
-
-def valid_time(
-    forecast: Float[np.ndarray, "case lead *rest"],
-    truth: Float[np.ndarray, "case lead *rest"],
-    variance: float,
-    dt: float,
-    share: float = 0.5,
-) -> Float[np.ndarray, "case"]:
-    """How long each forecast is good: the first lead with ``<(f - o)^2> > share^2 variance``, in units of ``dt``.
-
-    Leads count from one step; one that stays good has the length of the forecast. ``variance`` is that of the truth's
-    climate, so that ``share`` is of its spread; sqrt(2) is that of a state drawn from the climate.
-    """
-    space = tuple(range(2, truth.ndim))
-    bad = ((forecast.astype(np.float64) - truth) ** 2).mean(axis=space) > share**2 * variance
-    first = np.where(bad.any(axis=1), bad.argmax(axis=1), bad.shape[1])
-    return dt * np.asarray(first, dtype=np.float64)

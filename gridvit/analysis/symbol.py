@@ -156,7 +156,7 @@ def fit_cumulants(
 
     A uniform floor ``eps`` on ``N`` cells adds about ``eps N^2 / 12`` to the raw variance, but only the
     factor ``1 - eps`` to ``G(k != 0)``; hence this, and ``Stencil.cumulants`` for short kernels only. The
-    polynomial has order ``2 waves - 1``; noise ``e`` of ``G`` enters ``kappa_n`` as ``e /
+    polynomial has order ``2 waves - 1``; noise ``e`` of ``G`` enters ``kappa_n`` as ``n! e / theta^n``.
 
     Returns:
         ``{multi-index: value}`` of a scalar stencil without leading axes.
@@ -195,7 +195,7 @@ def symbol_table(
     Returns:
         ``amplification`` and ``phase_speed`` of dims ``(scheme, direction, theta)``.
     """
-    theta = 2 * np.pi * np.arange(1, (max(grid.shape) + 1) // 2) / max(grid.shape)
+    theta = line_waves(grid)
     lines = [
         [_line(grid_symbol(s, grid.shape), a, theta) for a in range(grid.ndim)] for s in schemes.values()
     ]
@@ -219,11 +219,29 @@ def symbol_table(
     return xr.Dataset(table, coords)
 
 
+def line_waves(grid: Grid) -> Float[np.ndarray, "theta"]:
+    """The waves of a grid's longest axis below Nyquist, radians per cell."""
+    return 2 * np.pi * np.arange(1, (max(grid.shape) + 1) // 2) / max(grid.shape)
+
+
+def line_symbol(
+    symbol: Complex[np.ndarray, "*space"], axis: int, theta: Float[np.ndarray, "theta"]
+) -> Complex[np.ndarray, "theta"]:
+    """``G`` of waves along one axis, modulus and phase read off between its own waves; NaN outside them."""
+    modulus, phase = _line(symbol, axis, theta)
+    return modulus * np.exp(1j * phase)
+
+
+def axis_waves(symbol: Complex[np.ndarray, "*space"], axis: int) -> Complex[np.ndarray, "wave"]:
+    """``G`` at the waves along one axis, from the longest to the last below Nyquist."""
+    n = symbol.shape[axis]
+    return symbol[tuple(slice(1, (n + 1) // 2) if a == axis else 0 for a in range(symbol.ndim))]
+
+
 def _line(symbol: np.ndarray, axis: int, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """``|G|`` and the unwrapped ``arg G`` of waves along one axis, at ``theta``."""
-    n = symbol.shape[axis]
-    index = [slice(1, (n + 1) // 2) if a == axis else 0 for a in range(symbol.ndim)]
-    values, own = symbol[tuple(index)], 2 * np.pi * np.arange(1, (n + 1) // 2) / n
+    n, values = symbol.shape[axis], axis_waves(symbol, axis)
+    own = 2 * np.pi * np.arange(1, (n + 1) // 2) / n
     if not len(own):
         return np.full_like(theta, np.nan), np.full_like(theta, np.nan)
     inside = (theta >= own[0] - 1e-9) & (theta <= own[-1] + 1e-9)

@@ -134,7 +134,8 @@ def teleconnections(
         grid: of the field.
         leads: steps from the field to the target.
         own: past values of the target that the partial correlation takes off.
-        modes: of the EOF regression; cells that are sometimes missing are filled by their mean there.
+        modes: of the EOF regression; cells that are sometimes missing are filled by their mean
+            there; 0 for no such map.
         alpha: of the false discovery rate, within each map, weighted by area.
 
     Returns:
@@ -157,7 +158,7 @@ def teleconnections(
     per = "1" if units[0] == units[1] else f"{units[0]} ({units[1]})-1"
     data = {
         name: (("lead", *grid.names), np.stack([row[name] for row in rows]), _LABELS[name] | {"units": unit})
-        for name, unit in {**dict.fromkeys(rows[0], "1"), "slope": per, "eof_regression": per}.items()
+        for name, unit in ((name, per if name in ("slope", "eof_regression") else "1") for name in rows[0])
     }
     lead = ("lead", np.array(leads), {"long_name": "steps from the field to the target", "units": "1"})
     return xr.Dataset(
@@ -191,7 +192,7 @@ def _maps(
     size = effective_size_ar1(memory(early), memory(late), pairs)
     partial, partial_size = partial_correlation(series, values, lead, own)
     p, partial_p = correlation_p(r, size), correlation_p(partial, partial_size, own)
-    return {
+    found = {
         "correlation": r,
         "slope": regression(values, series, "field", lead),
         "effective_size": size,
@@ -200,8 +201,8 @@ def _maps(
         "partial": partial,
         "partial_p": partial_p,
         "partial_significant": false_discovery(partial_p, alpha, weights),
-        "eof_regression": _eof_map(early, late, weights, modes),
     }
+    return found | ({"eof_regression": _eof_map(early, late, weights, modes)} if modes else {})
 
 
 def _eof_map(early: np.ndarray, late: np.ndarray, weights: np.ndarray, modes: int) -> np.ndarray:

@@ -28,8 +28,11 @@ def simulate(arguments: Sequence[str]) -> None:
     from gridvit.config import SimulateConfig
     from gridvit.parsing import parse
 
+    if list(arguments[:1]) == ["planted"]:
+        return _planted(arguments[1:])
     prog = "gridvit simulate EQUATION|CONFIG --out FILE [--overwrite] | --list [EQUATION] [--picture FILE]"
-    text = "Solver trajectories of an equation (see --list) or a YAML file; an interrupted call goes on where it was."
+    text = "Solver trajectories of an equation (see --list) or a YAML file; an interrupted call goes on where it was. "
+    text += "gridvit simulate planted --help: a world with known teleconnections."
     if helped(SimulateConfig, prog, text, arguments):
         return
     rest = list(arguments)
@@ -48,6 +51,22 @@ def simulate(arguments: Sequence[str]) -> None:
     with shown("trajectories") as progress:
         path = run.simulate(config, out, overwrite, progress)
     say(path)
+
+
+def _planted(arguments: Sequence[str]) -> None:
+    from gridvit.config import PlantedConfig
+    from gridvit.parsing import parse
+
+    prog = "gridvit simulate planted --out FILE [--overwrite]"
+    text = "A world with known teleconnections, and what is true of it in a second file, FILE with _truth in its name."
+    if helped(PlantedConfig, prog, text, arguments):
+        return
+    rest = list(arguments)
+    overwrite, out = flag(rest, "--overwrite"), value(rest, "--out", "FILE")
+    config = parse(PlantedConfig, rest, prog, also=("out", "overwrite"))
+    from gridvit import run
+
+    say(run.simulate(config, out, overwrite))
 
 
 def _list_equations(rest: list[str], overwrite: bool) -> None:
@@ -155,11 +174,11 @@ def evaluate(arguments: Sequence[str]) -> None:
     """Scores of a run."""
     given = parsed("evaluate", "Score a run on its test part.", {**RUN, **JSON, **NETWORK}, arguments)
     from gridvit import run
-    from gridvit.report.tables import score_tables
+    from gridvit.report.skill_tables import skill_tables
     from gridvit.run.network import named_network
 
     scores = run.evaluate(given.run, model=named_network(given.network))
-    say(as_json(scores) if given.json else tables_text(score_tables(scores)))
+    say(as_json(scores) if given.json else tables_text(skill_tables(scores)))
 
 
 def analyse(arguments: Sequence[str]) -> None:
@@ -175,10 +194,18 @@ def analyse(arguments: Sequence[str]) -> None:
 
 def report(arguments: Sequence[str]) -> None:
     """The page of a run."""
-    given = parsed("report", "One HTML page of a run's scores and analysis.", RUN, arguments)
+    options: dict[str, dict[str, Any]] = {
+        **RUN,
+        "--coast": {
+            "type": str,
+            "default": "",
+            "help": "coastlines for maps: GeoJSON, or NetCDF with a land mask; else those that cartopy has here",
+        },
+    }
+    given = parsed("report", "One HTML page of a run's scores and analysis.", options, arguments)
     from gridvit import run
 
-    say(run.report(given.run))
+    say(run.report(given.run, given.coast))
 
 
 def export(arguments: Sequence[str]) -> None:

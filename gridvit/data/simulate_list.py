@@ -16,9 +16,18 @@ import xarray as xr
 from gridvit.config import SimulateConfig
 from gridvit.data.simulate import prepared, simulate
 from gridvit.data.simulate_files import refuse_existing_file
-from gridvit.data.simulate_steps import BOUNDARIES, grid_of, is_spherical, largest_step
+from gridvit.data.simulate_steps import BOUNDARIES, grid_of, is_spherical
 from gridvit.errors import InputError
-from gridvit.physics import EQUATIONS, METHODS, SCHEMES, TABLEAUX, LinearEquation, Semilinear, equation_from
+from gridvit.physics import (
+    EQUATIONS,
+    METHODS,
+    SCHEMES,
+    TABLEAUX,
+    LinearEquation,
+    Semilinear,
+    equation_from,
+    largest_step,
+)
 from gridvit.physics.operators import choose
 
 SHADES = " .:-=+*#%@"

@@ -21,7 +21,6 @@ from gridvit.physics import (
     EQUATIONS,
     METHODS,
     SCHEMES,
-    TABLEAUX,
     Good,
     LinearEquation,
     LinearScheme,
@@ -32,12 +31,11 @@ from gridvit.physics import (
     diverges,
     equation_from,
     good_of,
+    largest_step,
     linear_scheme,
-    stable_step,
 )
-from gridvit.physics.constant import SPECTRAL, Accuracy
+from gridvit.physics.constant import SPECTRAL
 from gridvit.physics.operators import choose
-from gridvit.physics.solve import require_split
 from gridvit.physics.stability import FINEST
 from gridvit.rollout import Context, Step, repeat
 from gridvit.stencil import Stencil, modes
@@ -154,17 +152,6 @@ def good_scheme(config: SimulateConfig) -> str:
     )
 
 
-def largest_step(name: str, equation: Any, grid: Grid, accuracy: Accuracy = 2) -> float:
-    """A step up to which a scheme or method is known to be stable; 0 if never, inf if always."""
-    if name not in METHODS:
-        return stable_step(name, equation, grid)
-    largest = good_of(equation).largest
-    if name in TABLEAUX:
-        return float(equation.stable_step(grid, largest, accuracy))
-    rate = require_split(equation).nonlinear_rate(grid, largest)
-    return 1 / rate if rate else float("inf")
-
-
 def enough_substeps(config: SimulateConfig, equation: Any, grid: Grid) -> int:
     """As few as are stable, at least one.
 
@@ -240,7 +227,7 @@ def _steady_count(step: Solver, frames: int) -> int:
 
 def _grows(step: Any, frames: int) -> bool:
     """Whether a wave of a linear equation grows, or one of a linear part far beyond what the rest could mend."""
-    if isinstance(_one(step).equation, LinearEquation):
+    if isinstance(repeated(step).equation, LinearEquation):
         return float(np.abs(step.symbol(modes(step.grid.shape))).max()) > 1 + SLACK
     return isinstance(step, Solver) and diverges(step, frames * step.substeps)
 
@@ -258,14 +245,14 @@ def blown_up(step: Any, frame: int) -> InputError:
 
 def _single(step: Any) -> tuple[str, float, float]:
     """Scheme and length of one substep, and the largest length that is known to be stable."""
-    one = _one(step)
+    one = repeated(step)
     if isinstance(one, Solver):
         limit = largest_step(one.tableau, one.equation, one.grid, one.accuracy)
         return one.tableau, float(one.dt) / one.substeps, limit
     return one.name, float(one.dt), largest_step(one.name, one.equation, one.grid)
 
 
-def _one(step: Any) -> Any:
+def repeated(step: Any) -> Any:
     """The solver or scheme that is repeated."""
     return step.scheme if isinstance(step, Substeps) else step
 

@@ -46,7 +46,9 @@ def make_embed(
     if config.sizes != (1,):
         return stem, CrossScale(config, patches.grid, channels, kinds if stem is None else Inputs())
     merged = patches.cells // MERGED**patches.grid.ndim
-    return stem, nn.Linear(config.between * merged if config.between else channels * patches.cells, config.width)
+    return stem, nn.Linear(
+        config.between * merged if config.between else channels * patches.cells, config.width
+    )
 
 
 def make_decode(

@@ -21,7 +21,9 @@ from gridvit.nn.window import Window
 SPACINGS = 3  # of tokens, that a window reaches where none is given
 MERGED = 2  # tokens along each axis
 
-MakeBlock = Callable[..., nn.Module]  # of a configuration, a bias, a window, what turns by place, what is local
+MakeBlock = Callable[
+    ..., nn.Module
+]  # of a configuration, a bias, a window, what turns by place, what is local
 Share = Float[Tensor, "batch token"] | None
 
 
@@ -48,7 +50,9 @@ class Level(nn.Module):
         window = Window(self.grid, config.window or SPACINGS * nearest_distance(self.grid))
         biases = make_biases(replace(config, depth=2 * depth, registers=0), self.grid, gaps)
         near = [Local(self.grid, config.width) if config.local else None for _ in biases]
-        blocks = [make_block(config, bias, window, None, local) for bias, local in zip(biases, near, strict=True)]
+        blocks = [
+            make_block(config, bias, window, None, local) for bias, local in zip(biases, near, strict=True)
+        ]
         self.down, self.up = nn.ModuleList(blocks[:depth]), nn.ModuleList(blocks[depth:])
         self.pairs = Patches(self.grid, (MERGED,) * self.grid.ndim)
         together = self.pairs.cells * config.width

@@ -40,6 +40,11 @@ class Inputs:
         ]
         return cls(tuple(n for n, _ in found), tuple(float(zeros[v]) for _, v in found), groups)
 
+    def zero_from(self, first: int, last: int) -> Inputs:
+        """Inputs ``first <= n < last`` are differences, of which 0 is the zero."""
+        zeros = (0.0 if first <= n < last else z for n, z in zip(self.vectors, self.zeros, strict=True))
+        return Inputs(self.vectors, tuple(zeros), self.groups)
+
     def of_group(self, group: tuple[int, ...]) -> Inputs:
         """The vectors among the channels of ``group``, by their places there."""
         kept = [

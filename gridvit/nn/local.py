@@ -32,7 +32,9 @@ class Local(nn.Module):
     def forward(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
         """Tokens of the same shape, registers first."""
         lead, placed = x[:, : self.registers], x[:, self.registers :]
-        field = placed.unflatten(1, (-1, self.groups)).permute(0, 2, 3, 1).flatten(0, 1).unflatten(2, self.shape)
+        field = (
+            placed.unflatten(1, (-1, self.groups)).permute(0, 2, 3, 1).flatten(0, 1).unflatten(2, self.shape)
+        )
         mixed = self.conv(field).flatten(2).unflatten(0, (-1, self.groups)).permute(0, 3, 1, 2).flatten(1, 2)
         placed = placed + mixed
         return placed if not self.registers else torch.cat([lead, placed], 1)

@@ -130,7 +130,9 @@ class Decoder(nn.Module):
         """W_2."""
         return self.last.weight
 
-    def forward(self, tokens: Float[Tensor, "batch token width"], beside: Cells) -> Float[Tensor, "batch output *space"]:
+    def forward(
+        self, tokens: Float[Tensor, "batch token width"], beside: Cells
+    ) -> Float[Tensor, "batch output *space"]:
         """The field of the outputs; ``beside`` is what the stem made, nothing without one."""
         patches, merging = self.shared
         cells = patches.assemble(self.spread(tokens), self.tiled)

@@ -15,6 +15,7 @@ from gridvit.grid import Grid
 from gridvit.nn.attention import Replace
 from gridvit.nn.companion import following
 from gridvit.nn.conditioning import normalised, refuse_one_lead, with_lead
+from gridvit.nn.differences import both, differences, gain, refuse_one_frame
 from gridvit.nn.features import count, features
 from gridvit.nn.groups import by_place
 from gridvit.nn.indices import with_means
@@ -123,6 +124,7 @@ class ModelStep(nn.Module):
         rim = len(self.channels.prognostic) if self.given is not None else 0
         inputs = state + len(self.gappy) + known + rim + len(self.static) + count(config.features)
         channels, told, leads = self.channels, len(self.channels.parameters), len(self.channels.leads)
+        refuse_one_frame(config, channels)
         if config.leads == "condition":
             refuse_one_lead(channels.leads)
             told, leads = told + 1, 1
@@ -132,6 +134,8 @@ class ModelStep(nn.Module):
         masked = [self.seen.index(n) for n in self.gappy]
         groups = grouped(config.tokens, len(channels.inputs), channels.history, masked, inputs)
         kinds = Inputs.of(channels, self._sources(), (-self.mean / self.std).flatten(), groups)
+        if config.earlier == "differences":
+            kinds = kinds.zero_from(len(channels.inputs), state)
         return ViT(config, grid, inputs, outputs, masks, kinds, told)
 
     def _sources(self) -> list[int | None]:
@@ -199,10 +203,14 @@ class ModelStep(nn.Module):
         """The normalised state, masks of the variables that have gaps, then what is given beside it."""
         source = successive([self.source[n] for n in self.seen])
         x = (state[:, successive(self.seen)] - self.mean[source]) / self.std[source]
+        frames, told_apart = self.channels.history, self.network.config.earlier == "differences"
+        if told_apart:
+            x = differences(x, frames, gain(self.std, self.increment_std[0])[self.channels.input_places])
         parts = [x]
         if self.gappy:
             there = self.there(state)
-            parts = [torch.where(there[:, self.seen], x, 0), there[:, self.gappy].to(x)]
+            known = both(there[:, self.seen], frames) if told_apart else there[:, self.seen]
+            parts = [torch.where(known, x, 0), there[:, self.gappy].to(x)]
         if self.channels.known_places:
             parts += self._known(self._both_ends(context).to(x))
         if len(self.static):

@@ -237,7 +237,9 @@ class ViT(nn.Module):
             h = h + self.table.repeat_interleave(self.groups, 0)
         return h if self.registers is None else torch.cat([self.registers.expand(h.shape[0], -1, -1), h], 1)
 
-    def _end(self, h: Tensor, x: Tensor, cells: Cells, fine: list[Tensor]) -> Float[Tensor, "batch out *space"]:
+    def _end(
+        self, h: Tensor, x: Tensor, cells: Cells, fine: list[Tensor]
+    ) -> Float[Tensor, "batch out *space"]:
         """Outputs of global tokens."""
         for level, merged in zip(reversed(self.levels), reversed(fine), strict=True):
             h = level.finer(h, merged, self._share(x, level.patches))

@@ -35,7 +35,7 @@ from gridvit.physics.solve import METHODS, SPLITTINGS, TABLEAUX, Solver, Tableau
 from gridvit.physics.sphere import HarmonicStep, SphereAdvection, SphereDiffusion, Spherical
 from gridvit.physics.sphere_flow import BarotropicVorticity, SphereShallowWater
 from gridvit.physics.sphere_noise import SphereNoise
-from gridvit.physics.stability import damping_cells, diverges, stable_step
+from gridvit.physics.stability import damping_cells, diverges, largest_step, stable_step
 
 __all__ = [
     "EQUATIONS",
@@ -86,6 +86,7 @@ __all__ = [
     "diverges",
     "equation_from",
     "good_of",
+    "largest_step",
     "linear_scheme",
     "random_field",
     "random_states",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -12,10 +13,11 @@ from gridvit.grid import Grid
 from gridvit.physics.constant import Accuracy
 from gridvit.physics.equations import Equation, require_linear
 from gridvit.physics.fourier import Waves, walls
+from gridvit.physics.good import good_of
 from gridvit.physics.operators import choose
 from gridvit.physics.pattern import Semilinear
 from gridvit.physics.schemes import SCHEMES
-from gridvit.physics.solve import TABLEAUX, Solver
+from gridvit.physics.solve import METHODS, TABLEAUX, Solver, require_split
 from gridvit.physics.splitting import breaks_images
 
 FINEST = 2**16
@@ -89,6 +91,20 @@ def stable_step(name: str, equation: Equation, grid: Grid) -> float:
         middle = float(np.sqrt(low * high))
         low, high = (middle, high) if stable(middle) else (low, middle)
     return low
+
+
+def largest_step(name: str, equation: Any, grid: Grid, accuracy: Accuracy = 2) -> float:
+    """A step up to which a scheme or method is known to be stable; 0 if never, inf if always.
+
+    Of an equation that is not linear in the states of its good values (``Good.largest``).
+    """
+    if name not in METHODS:
+        return stable_step(name, equation, grid)
+    largest = good_of(equation).largest
+    if name in TABLEAUX:
+        return float(equation.stable_step(grid, largest, accuracy))
+    rate = require_split(equation).nonlinear_rate(grid, largest)
+    return 1 / rate if rate else float("inf")
 
 
 def _waves(ndim: int) -> Float[np.ndarray, "wave d"]:

@@ -209,7 +209,7 @@ def colour_bar(
     if isinstance(shades.norm, SymLogNorm):
         top, inner = float(shades.norm.vmax or 1.0), float(shades.norm.linthresh)
         bar.set_ticks([-top, -np.sqrt(top * inner), 0, np.sqrt(top * inner), top])
-        bar.ax.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}".replace("-", MINUS))
+        bar.long_axis.set_major_formatter(lambda value, _: f"{value:.2g}".replace("-", MINUS))
 
 
 def coordinate(array: xr.DataArray, dim: str) -> xr.DataArray:
@@ -246,3 +246,9 @@ def _ticks(axis: xr.DataArray) -> MaxNLocator:
     if str(axis.attrs.get("units", "")).startswith("degree"):
         return MaxNLocator(4, steps=[1, 1.5, 3, 6, 9, 10])
     return MaxNLocator(4, integer=axis.dtype.kind == "i")
+
+
+def row_height(array: xr.DataArray, columns: int) -> float:
+    """Inches that a row of equal-aspect maps needs; at most 2.2, so that four rows print on one page."""
+    y, x = (np.ptp(coordinate(array, str(dim)).values.astype(float)) for dim in array.dims[-2:])
+    return float(np.clip((WIDTH - 0.8) / columns * y / max(x, 1e-30) + 0.35, 1.0, 2.2))

@@ -65,6 +65,12 @@ def relative_error_by_lead(scores: xr.Dataset) -> Figure:
     return _by_lead(scores, "nrmse")
 
 
+@drawn
+def correlation_by_lead(scores: xr.Dataset) -> Figure:
+    """Mean over cases of the anomaly correlation by lead, dimensionless: ``acc`` (model, variable, lead)."""
+    return _by_lead(scores, "acc")
+
+
 def _by_lead(scores: xr.Dataset, quantity: str, without: str = "") -> Figure:
     """One panel per variable, one line per model, one shade per interval; side by side with bars at a single lead."""
     array = ordered(scores, quantity, "model", "variable", "lead")
@@ -212,6 +218,29 @@ def _scheme_lines(panel: Axes, array: xr.DataArray) -> None:
             linestyle=DASHES.get(scheme, "-"),
             **broad,
         )
+
+
+@drawn
+def wave_errors(analysis: xr.Dataset) -> Figure:
+    """|G^n - G_exact^n| against theta, logarithmic: a row per direction, a column per number of steps n.
+
+    ``n_step_error`` (scheme, direction, theta, step).
+    """
+    array = ordered(analysis, "n_step_error", "direction", "step", "scheme", "theta")
+    columns = array.sizes["step"]
+    figure, axes = panels(array.sizes["direction"] * columns, columns, 2.2, sharex=True, sharey=True)
+    for index, panel in enumerate(axes):
+        _scheme_lines(panel, array[index // columns, index % columns])
+        panel.set(yscale="log", title=f"n = {array['step'].values[index]}" if index < columns else "")
+        panel.set_ylabel(
+            f"along {named(array, 'direction', index // columns)}" if index % columns == 0 else ""
+        )
+    peak = float(array.max())
+    axes[0].set_ylim(1e-6 * peak, 3 * peak)
+    figure.supxlabel(label(array["theta"], "rad"), fontsize=9)
+    figure.supylabel(label(array), fontsize=9)
+    legend(figure, axes[0])
+    return figure
 
 
 @drawn

@@ -7,13 +7,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from gridvit.report.canvas import (
     COLOURS,
     DASHES,
+    SEQUENTIAL,
+    WIDTH,
     balanced,
+    colour_bar,
+    coloured,
     coordinate,
     drawn,
     head_styles,
@@ -24,6 +29,7 @@ from gridvit.report.canvas import (
     named,
     ordered,
     panels,
+    peak_of,
     windowed,
     wrap,
 )
@@ -99,6 +105,12 @@ def attention_profiles(analysis: xr.Dataset) -> Figure:
     return _curves_by_layer(windowed(analysis, "attention_stencil", "layer", "head"), units="tokens")
 
 
+@drawn
+def signed_profiles(analysis: xr.Dataset) -> Figure:
+    """What a head moves with its sign, on a line of cells: ``signed_stencil`` (layer, head, dx)."""
+    return _curves_by_layer(windowed(analysis, "signed_stencil", "layer", "head"), 0.0, "cells")
+
+
 def _curves_by_layer(array: xr.DataArray, level: float | None = None, units: str = "1") -> Figure:
     """One panel per layer, one line per head, the reference level as a dotted line.
 
@@ -121,4 +133,26 @@ def _curves_by_layer(array: xr.DataArray, level: float | None = None, units: str
     axes[0].xaxis.set_major_locator(MaxNLocator(4))
     label_outer(axes, columns, label(axis, units), label(array))
     legend(figure, axes[0])
+    return figure
+
+
+@drawn
+def attention_matrices(analysis: xr.Dataset) -> Figure:
+    """A_ij / w_j of tokens on a line, j to the right and i upwards; heads side by side, layers below each other.
+
+    ``attention_map`` (place, layer, head, token). One logarithmic scale, from a thousandth of the greatest value.
+    """
+    array = analysis["attention_map"].transpose("layer", "head", "place", ...)
+    layers, heads = array.shape[:2]
+    token = str(array.dims[-1])
+    places = array.swap_dims(place=f"place_{token.removeprefix('token_')}")
+    figure, axes = panels(layers * heads, heads, min(2.6, WIDTH / heads), sharex=True, sharey=True)
+    peak = peak_of(array.values)
+    norm = LogNorm(peak * 1e-3, peak, clip=True)
+    for index, panel in enumerate(axes):
+        mesh = coloured(panel, places[index // heads, index % heads], norm, SEQUENTIAL)
+        panel.set_title(f"{named(array, 'layer', index // heads)}, {named(array, 'head', index % heads)}")
+    x = coordinate(array, token)
+    label_outer(axes, heads, f"to {label(x)}", f"from {label(x)}")
+    colour_bar(figure, mesh, axes, label(array), "right")
     return figure

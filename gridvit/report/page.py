@@ -1,4 +1,4 @@
-"""One HTML file that needs nothing else: no network, no scripts, images within it, fit to print."""
+"""One HTML file that needs nothing else: no network, images and the few lines of script within it, fit to print."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from gridvit.errors import InputError
+from gridvit.report import plates as moving
 from gridvit.report.canvas import STYLE
+from gridvit.report.plates import Plates, plates_html, sprite
 from gridvit.report.tables import Table
 
 CSS = """
@@ -34,21 +36,33 @@ td, tbody th { white-space: nowrap; } small { font-weight: 400; color: #444; }
 th:first-child { text-align: left; }
 pre { background: #f6f6f4; padding: .8rem; overflow-x: auto; font-size: .82rem; white-space: pre-wrap; }
 summary { cursor: pointer; }
+ul.verdict { border-left: 4px solid #0072B2; background: #f2f7fb; padding: .6rem 1rem .6rem 2rem; margin: 1rem 0; }
+ul.verdict li { margin: .25rem 0; }
+@media screen and (max-width: 40rem) { nav ol { columns: 1; } body { margin: 1rem auto; }
+  .picture { overflow-x: auto; } figure .picture img { width: auto; min-width: 34rem; } }
 @media print { body { max-width: none; margin: 0; font-size: 11pt; } figure, table { break-inside: avoid; }
   h2 { break-after: avoid; } .wide { overflow: visible; } table { font-size: 8pt; }
-  nav { display: none; } a { color: inherit; } }
+  nav { display: none; } a { color: inherit; } ::details-content { display: block; content-visibility: visible; }
+  ul.verdict { print-color-adjust: exact; break-inside: avoid; } pre { columns: 2; } }
 """
+
+
+UNFOLDED = 8  # lines
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, paragraphs (parted by blank lines), figures and tables by caption, and text to unfold."""
+    """A heading, paragraphs (parted by blank lines), figures and tables by caption, text as it was typed by name, what
+    the numbers say in words, and plates by caption. Words come first on the page, plates after the figures.
+    """
 
     title: str
     text: str = ""
     figures: dict[str, Figure] = field(default_factory=dict)
     tables: dict[str, Table] = field(default_factory=dict)
-    details: str = ""
+    details: dict[str, str] = field(default_factory=dict)
+    words: Sequence[str] = ()
+    plates: dict[str, Plates] = field(default_factory=dict)
 
 
 def png(figure: Figure) -> bytes:
@@ -98,13 +112,14 @@ def _html(title: str, sections: Sequence[Section], images: Iterable[bytes]) -> s
         f'<li><a href="#{slug(part.title)}">{escape(part.title)}</a></li>' for part in sections
     )
     body = "\n".join(_section(part, [next(rest) for _ in part.figures]) for part in sections)
+    script = f"<script>{moving.SCRIPT}</script>\n" if any(part.plates for part in sections) else ""
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>{CSS}{moving.CSS if script else ''}</style>\n</head>\n<body>\n"
         f"<header><h1>{escape(title)}</h1></header>\n"
         f'<nav aria-label="Contents"><ol>\n{contents}\n</ol></nav>\n'
-        f"<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<main>\n{body}\n</main>\n{script}</body>\n</html>\n"
     )
 
 
@@ -116,18 +131,29 @@ def slug(title: str) -> str:
 def _section(section: Section, images: Sequence[bytes]) -> str:
     paragraphs = [f"<p>{escape(part.strip())}</p>" for part in section.text.split("\n\n") if part.strip()]
     figures = [_figure(caption, image) for caption, image in zip(section.figures, images, strict=True)]
+    films = [plates_html(plates, caption, sprite(plates)) for caption, plates in section.plates.items()]
     tables = [_table(caption, *table) for caption, table in section.tables.items()]
-    unfold = f"<details><summary>Show</summary>\n<pre>{escape(section.details)}</pre></details>"
-    parts = [*paragraphs, *figures, *tables, *([unfold] if section.details else [])]
+    words = "".join(f"<li>{escape(sentence)}</li>" for sentence in section.words)
+    said = [f'<ul class="verdict">{words}</ul>'] if words else []
+    unfold = [_details(name, text) for name, text in section.details.items()]
+    parts = [*paragraphs, *said, *figures, *films, *tables, *unfold]
     heading = f'<section id="{slug(section.title)}">\n<h2>{escape(section.title)}</h2>'
     return "\n".join([heading, *parts, "</section>"])
+
+
+def _details(name: str, text: str) -> str:
+    """Text as it was typed, to unfold where it is more than a few lines."""
+    state = " open" if text.count("\n") < UNFOLDED else ""
+    return f"<details{state}><summary>{escape(name)}</summary>\n<pre>{escape(text)}</pre></details>"
 
 
 def _figure(caption: str, image: bytes) -> str:
     data = base64.b64encode(image).decode("ascii")
     alt = escape(caption.split(". ")[0])
     image_tag = f'<img src="data:image/png;base64,{data}" alt="{alt}">'
-    return f"<figure>{image_tag}<figcaption>{escape(caption)}</figcaption></figure>"
+    return (
+        f'<figure><div class="picture">{image_tag}</div><figcaption>{escape(caption)}</figcaption></figure>'
+    )
 
 
 def _table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

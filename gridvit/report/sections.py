@@ -1,138 +1,19 @@
-"""What the page says: which figure stands where, and the caption that tells how to read it."""
+"""What the page says: which figures stand in which section, and the words before them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import xarray as xr
 from matplotlib.figure import Figure
 
-from gridvit.report import figures, heads, maps, tables
+from gridvit.report import figures, films, forecasts, further, heads, making, maps, tables, words
 from gridvit.report.canvas import name_of
+from gridvit.report.captions import ATTENTION, PROFILES, SCHEME, SIGNED, SKILL, SPHERE, STENCILS, TABLES, Draw
+from gridvit.report.coast import Lines
 from gridvit.report.page import Section
-
-Draw = Callable[[xr.Dataset], Figure]
-
-SKILL: dict[str, tuple[Draw, str]] = {
-    "ratio": (
-        figures.ratio_to_persistence,
-        "Error by lead as a share of the error of persistence, which forecasts no change. Below the "
-        "dotted line at one a model knows more than the present state; shading is the 95 % bootstrap "
-        "interval of the ratio.",
-    ),
-    "rmse": (
-        figures.scores_by_lead,
-        "Area-weighted root mean square error by lead. Lower is better; the thick line is the emulator, "
-        "shading the 95 % bootstrap interval over cases. Cases are hard for all models alike, so the ratio "
-        "tells models apart where these intervals overlap. The axis is logarithmic where errors differ by "
-        "more than a factor of 30; errors far below the emulator's, as those of the scheme that made the "
-        "data, are in the table only.",
-    ),
-    "nrmse": (
-        figures.relative_error_by_lead,
-        "Relative error by lead: root mean square error over root mean square of the truth, averaged over "
-        "cases. At one, a forecast is as wrong as forecasting zero everywhere.",
-    ),
-}
-
-ATTENTION: dict[str, tuple[Draw, str]] = {
-    "attention_distance": (
-        heads.attention_distance,
-        "How far each head looks. Full dots: mean distance between a query and what it attends to; open "
-        "dots: root mean square, which grows faster where part of the attention is far away; dashes: the "
-        "distance that attention spread evenly over the area would have. Dots below the dashes are local "
-        "heads, dots on them cannot be told from even attention by distance alone. Below, if shown: the "
-        "share of the area that the attention fills.",
-    ),
-    "bias_kernel": (
-        heads.bias_kernels,
-        "What distance adds to the attention logit before any content is seen, a panel per layer, a line "
-        "per head. A falling line prefers near tokens, a rising one far tokens; one logit more is a "
-        "factor of 2.7 in weight. Only differences along a line matter.",
-    ),
-    "attention_radial": (
-        heads.radial_attention,
-        "Attention at a distance over what even attention would give there, a panel per layer, a line per "
-        "head; a dot is a bin of distance that holds tokens. On the dotted line at one, distance does not "
-        "matter; above it the head attends more than evenly.",
-    ),
-}
-
-STENCILS: tuple[Draw, str] = (
-    maps.attention_stencils,
-    "Attention by token offset, averaged over queries and samples; rows are layers, columns heads, all on "
-    "one logarithmic scale that ends at a thousandth of the greatest weight. A single bright cell off the "
-    "centre is a shift, a round spot is smoothing, an even panel is global averaging.",
-)
-PROFILES: tuple[Draw, str] = (
-    heads.attention_profiles,
-    "Attention by token offset, averaged over queries and samples, a panel per layer, a line per head. A "
-    "peak off the centre is a shift, a broad hump is smoothing, a level line is global averaging.",
-)
-
-SCHEME: dict[str, tuple[Draw, str]] = {
-    "stencil": (
-        maps.cell_stencils,
-        "One time step as weights on neighbouring cells: what the emulator's Jacobian applies, beside the "
-        "scheme that made the data and the exact solution operator; last, the emulator's difference from "
-        "the scheme. Maps share one scale about zero, logarithmic beyond a thousandth of the peak. Weight "
-        "lies upstream of the centre (cross): weight at offset d means that the new value draws on the "
-        "old one at d.",
-    ),
-    "amplification": (
-        figures.symbol,
-        "The same operators wave by wave. Above, the factor by which one step scales a wave of phase "
-        "angle θ per cell: below one damps, above one grows. Below, the speed at which it moves, relative "
-        "to the true speed. Where the thick line follows a scheme, the emulator acts as that scheme does. "
-        "Waves without energy in the data, mostly at large θ, were never seen in training, so nothing "
-        "holds the emulator there.",
-    ),
-}
-
-SPHERE: dict[str, tuple[Draw, str]] = {
-    "jacobian": (
-        maps.jacobian_rows,
-        "How the forecast at the cross responds to the present state around it, averaged along the "
-        "latitude circle. Red: more there now means more at the cross at the next step; blue: less. The "
-        "scale is logarithmic beyond a hundredth of the peak. A red patch west of the cross means that "
-        "the emulator draws on what lies to the west, as eastward flow does.",
-    ),
-    "zonal_phase_speed": (
-        figures.zonal_waves,
-        "What these responses do to a wave with so many crests around the latitude circle. Left, the speed "
-        "at which one step carries the crests: above the dotted line eastward, below it westward; a line at "
-        "zero means persistence. In nature the waves of midlatitude weather, wavenumbers 5 to 9, move east "
-        "at about 5 to 15 m s⁻¹. Right, the factor by which one step scales the wave: below the dotted line "
-        "at one it is damped, above it grows; near zero, its speed on the left means nothing. Waves are "
-        "taken as even over the latitudes of the maps above, on which the speed of the longest waves "
-        "depends most.",
-    ),
-}
-
-TABLES: dict[str, tuple[Callable[[xr.Dataset], tables.Table], str]] = {
-    "velocity": (
-        tables.recovered_table,
-        "Velocity and diffusivity recovered from each operator's symbol. The emulator is to be read "
-        "against the scheme that made its data first, and against the exact values second.",
-    ),
-    "distance_unweighted": (
-        tables.distance_table,
-        "Relative distance of the emulator's operator from each scheme: all waves counted alike, and "
-        "weighted by the energy they have in the data (this one is the expected one-step error between "
-        "the two).",
-    ),
-    "cumulant": (
-        tables.cumulant_table,
-        "Cumulants of the stencils, in cells: first order is minus the displacement per step, second "
-        "twice the diffusion, third and fourth the dispersion and smoothing of the discretisation.",
-    ),
-    "spectral_radius": (
-        tables.scalar_table,
-        "The emulator's step as a whole, waves that its patches mix included. Repeated steps grow without "
-        "bound where the largest eigenvalue passes one.",
-    ),
-}
+from gridvit.report.skill_tables import skill_tables
 
 
 def _drawn(dataset: xr.Dataset, entries: Mapping[str, tuple[Draw, str]]) -> dict[str, Figure]:
@@ -143,24 +24,37 @@ def skill(scores: xr.Dataset) -> Section:
     """Errors by lead against the baselines."""
     cases = f"Scores are over {scores.attrs['cases']} cases." if "cases" in scores.attrs else ""
     text = str(scores.attrs.get("statement", cases))
-    return Section("Skill by lead time", text, _drawn(scores, SKILL), tables.score_tables(scores))
+    shown, said = _drawn(scores, SKILL), words.skill_words(scores)
+    return Section("Skill by lead time", text, shown, skill_tables(scores), words=said)
 
 
-def forecast(predicted: xr.Dataset, truth: xr.Dataset | None) -> Section:
-    """Fields of the first case, a figure per variable that has leads and space."""
-    names = [
-        str(name)
-        for name, array in predicted.data_vars.items()
-        if "lead" in array.dims and set(array.dims) - {"lead", *maps.CASES}
-    ]
-    return Section(
-        "A forecast",
-        "The first case of the forecast.",
-        {
-            _forecast_caption(predicted[name], truth): maps.forecast_panels(predicted, truth, name)
-            for name in names
-        },
-    )
+def forecast(predicted: xr.Dataset, truth: xr.Dataset | None, coast: Lines = ()) -> Section:
+    """The first case of each variable that has leads and space: fields at a few leads, and the whole rollout.
+
+    Where there is one space dimension the rollout is drawn as space against time, where there are two it is a film.
+    """
+    part = Section("A forecast", "The first case of the forecast.")
+    for name, array in predicted.data_vars.items():
+        space = set(array.dims) - {"lead", *forecasts.CASES}
+        if "lead" not in array.dims or not space:
+            continue
+        caption, known = _forecast_caption(array, truth), (predicted, truth, str(name))
+        part.figures[caption] = forecasts.forecast_panels(*known, coast)
+        if array.sizes["lead"] > 1 and len(space) == 1:
+            part.figures[f"The whole rollout of {name_of(array)}, {ACROSS}"] = forecasts.space_time(*known)
+        elif array.sizes["lead"] > 1:
+            part.plates[f"The rollout of {name_of(array)}, {FILM}"] = films.rollout_film(*known, coast)
+    return part
+
+
+ACROSS = (
+    "space to the right and lead time upwards. What moves leaves a slanting track; where the tracks of truth and "
+    "forecast part, the difference shows a pair of colours."
+)
+FILM = (
+    "lead by lead: play it, or move the slider. Truth and forecast share a scale; red in the difference is too high, "
+    "blue too low, grey has no value. Print shows the frame that is on."
+)
 
 
 def _forecast_caption(array: xr.DataArray, truth: xr.Dataset | None) -> str:
@@ -174,26 +68,52 @@ def _forecast_caption(array: xr.DataArray, truth: xr.Dataset | None) -> str:
     )
 
 
-def attention(analysis: xr.Dataset) -> Section:
-    """Where the heads look: distances, kernels, stencils."""
+def attention(analysis: xr.Dataset, coast: Lines = ()) -> Section:
+    """Where the heads look: distances, kernels, stencils, and maps from a place that the reader chooses."""
     shown = _drawn(analysis, ATTENTION)
     if "attention_stencil" in analysis:
         draw, caption = STENCILS if analysis["attention_stencil"].ndim == 4 else PROFILES
         shown[caption] = draw(analysis)
+    if "signed_stencil" in analysis:
+        draw = maps.signed_stencils if analysis["signed_stencil"].ndim == 4 else heads.signed_profiles
+        shown[SIGNED] = draw(analysis)
     text = "Where each head looks. Attention says what information is moved, not what is done with it."
-    listed = (
-        {"The numbers behind these figures, per layer and head.": tables.attention_table(analysis)}
-        if "attention_distance" in analysis
-        else {}
-    )
-    return Section("Attention", text, shown, listed)
+    plates = {}
+    if "attention_map" in analysis:
+        states = analysis["attention_map"].attrs.get("states", "some")
+        if analysis["attention_map"].ndim == 4:
+            shown[f"{MATRIX} The mean over {states} states of the test part."] = heads.attention_matrices(
+                analysis
+            )
+        else:
+            caption = f"{PICK} The mean over {states} states of the test part."
+            plates[caption] = films.attention_places(analysis, coast)
+    listed = {
+        f"{NUMBERS}{f', {i} of {len(parts)}' if len(parts) > 1 else ''}.": part
+        for parts in [tables.attention_tables(analysis)]
+        for i, part in enumerate(parts, 1)
+    }
+    return Section("Attention", text, shown, listed, words=words.attention_words(analysis), plates=plates)
+
+
+NUMBERS = "The numbers behind these figures, per layer and head"
+PICK = (
+    "Attention from the place at the ring, as a multiple of what even attention would give: one is even, grey has no "
+    "value, and a thousandth of the peak or less has the darkest colour. Click on a map, or move the slider, to "
+    "choose another place; print shows the one that is on."
+)
+MATRIX = (
+    "Attention from every place (upwards) to every place (to the right), as a multiple of what even attention would "
+    "give. A line beside the diagonal is a shift, a band about it smoothing, a level field global averaging."
+)
 
 
 def scheme(analysis: xr.Dataset) -> Section:
-    """The emulator as a numerical scheme: stencil, symbol, cumulants, recovered coefficients."""
+    """The emulator as a numerical scheme: what it is in words, stencil, symbol, cumulants, recovered coefficients."""
     text = "The trained network measured as a finite-difference stencil, beside schemes of known stencil."
     listed = {caption: table(analysis) for name, (table, caption) in TABLES.items() if name in analysis}
-    return Section("The learned scheme", text, _drawn(analysis, SCHEME), listed)
+    said, shown = words.scheme_words(analysis), _drawn(analysis, SCHEME)
+    return Section("The learned scheme", text, shown, listed, words=said)
 
 
 def sphere(analysis: xr.Dataset) -> Section:
@@ -212,14 +132,25 @@ def training(metrics: Sequence[Mapping[str, Any]]) -> Section:
         "Losses against training time, logarithmic. Where the training loss goes on falling and the "
         "validation loss rises, the model learns its training data by heart."
     )
-    return Section("Training", "", {caption: figures.loss_curves(metrics)} if figures.losses(metrics) else {})
+    shown = {caption: figures.loss_curves(metrics)} if figures.losses(metrics) else {}
+    return Section("Training", figures=shown)
 
 
-def configuration(config: str) -> Section:
-    """The run's config, to unfold."""
-    return Section("Configuration", "The complete configuration of the run.", details=config)
+def other(analysis: xr.Dataset, coast: Lines = ()) -> Section:
+    """Every variable of the analysis that no section above shows, drawn by its shape."""
+    shown, listed = further.drawn_by_shape(analysis, further.left(analysis), coast)
+    text = "Everything else that has been measured of this run."
+    return Section("Further measures", text, shown, listed)
+
+
+def made(config: str, sessions: Sequence[Mapping[str, Any]]) -> Section:
+    """The command, the sessions of training and the configuration that made the run."""
+    listed = {"Sessions of training.": making.sessions_table(sessions)} if sessions else {}
+    typed = making.commands(sessions)
+    details = ({"Command": typed} if typed else {}) | ({"Configuration": config} if config else {})
+    return Section("How it was made", tables=listed, details=details)
 
 
 def filled(section: Section) -> bool:
     """Has the section anything to show?"""
-    return bool(section.figures or section.tables or section.details)
+    return bool(section.figures or section.plates or section.tables or section.details)

@@ -13,6 +13,10 @@ Table = tuple[list[str], list[list[str]]]
 
 WAVES = (2, 4, 6, 8, 10)
 LEADS = 5  # columns that a printed page holds beside the names
+COLUMNS = 7  # of numbers
+LISTED = ("_defect", "odd_share", "anisotropy", "modified_reaction")  # numbers that have tables of their own
+HEAD_MEASURES = ("attention_distance", "attention_rms", "attention_uniform", "attention_uniform_rms", "attention_ratio",
+                 "effective_area_fraction", "bias_length")  # fmt: skip
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -31,7 +35,7 @@ def score_tables(scores: xr.Dataset) -> dict[str, Table]:
     """
     if "measure" in scores.dims:
         return {"labels of the test part": label_table(scores)}
-    names = [name for name in ("ratio", "rmse", "nrmse") if name in scores]
+    names = [name for name in ("ratio", "rmse", "nrmse", "vrmse", "acc") if name in scores]
     pairs = [(name, variable) for variable in scores["variable"].values for name in names]
     return {
         _score_title(scores, name, variable): _score_table(scores, name, variable) for name, variable in pairs
@@ -77,23 +81,26 @@ def _with_interval(array: xr.DataArray, ends: list[xr.DataArray], model: object,
 
 
 def recovered_table(analysis: xr.Dataset) -> Table:
-    """Velocity, the upper triangle of the diffusivity tensor and, if there, the reaction rate per scheme."""
+    """Velocity, the upper triangle of the diffusivity tensor and, if there, reaction rate and misfit per scheme."""
     columns, values = ["scheme"], []
     if "velocity" in analysis:
         velocity = ordered(analysis, "velocity", "scheme", "axis")
-        columns += [f"velocity {axis} ({_units(velocity)})" for axis in velocity["axis"].values]
+        columns += [f"velocity {axis} ({units_of(velocity)})" for axis in velocity["axis"].values]
         values.append(velocity.values)
     if "diffusivity" in analysis:
         tensor = ordered(analysis, "diffusivity", "scheme", "axis", "axis_2")
         upper = np.triu_indices(tensor.sizes["axis"])
         names = tensor["axis"].values
         columns += [
-            f"diffusivity {names[i]}{names[j]} ({_units(tensor)})" for i, j in zip(*upper, strict=True)
+            f"diffusivity {names[i]}{names[j]} ({units_of(tensor)})" for i, j in zip(*upper, strict=True)
         ]
         values.append(tensor.values[:, *upper])
     if "reaction" in analysis and analysis["reaction"].any():
         columns.append(label(analysis["reaction"]))
         values.append(ordered(analysis, "reaction", "scheme").values[:, None])
+    if "misfit" in analysis:
+        columns.append(label(analysis["misfit"]))
+        values.append(ordered(analysis, "misfit", "scheme").values[:, None])
     return columns, _rows(analysis["scheme"], np.concatenate(values, axis=1))
 
 
@@ -114,22 +121,39 @@ def cumulant_table(analysis: xr.Dataset) -> Table:
 
 def scalar_table(analysis: xr.Dataset) -> Table:
     """The numbers of the whole step, six digits: whether a spectral radius passes one shows in the last."""
-    single = [array for array in analysis.data_vars.values() if array.ndim == 0]
+    single = [
+        array
+        for name, array in analysis.data_vars.items()
+        if array.ndim == 0
+        and not str(name).endswith((*LISTED, "_spread"))
+        and not is_end(analysis, str(name))
+    ]
     return ["number of the whole step", "value"], [
         [label(array), number(float(array), 6)] for array in single
     ]
 
 
+def attention_tables(analysis: xr.Dataset) -> list[Table]:
+    """A row per layer and head, a column per measure, the known ones first; as many tables as a page needs.
+
+    What is 0 for every head, as attention to registers where there are none, is left out.
+    """
+    found = [
+        str(name)
+        for name, array in analysis.data_vars.items()
+        if set(array.dims) == {"layer", "head"} and array.any()
+    ]
+    names = [name for name in HEAD_MEASURES if name in found]
+    names += [name for name in found if name not in HEAD_MEASURES and not is_end(analysis, name)]
+    return [_head_table(analysis, names[first : first + COLUMNS]) for first in range(0, len(names), COLUMNS)]
+
+
 def attention_table(analysis: xr.Dataset) -> Table:
-    """A row per layer and head: distances, ratio to uniform attention, effective area, bias length."""
-    known = (
-        "attention_distance",
-        "attention_rms",
-        "attention_uniform",
-        "attention_uniform_rms",
-        "attention_ratio",
-    )
-    names = [name for name in (*known, "effective_area_fraction", "bias_length") if name in analysis]
+    """The first of ``attention_tables``, of the known measures."""
+    return _head_table(analysis, [name for name in HEAD_MEASURES if name in analysis])
+
+
+def _head_table(analysis: xr.Dataset, names: list[str]) -> Table:
     arrays = [ordered(analysis, name, "layer", "head") for name in names]
     layers, heads = (coordinate(arrays[0], dim).values for dim in ("layer", "head"))
     pairs = [f"{layer}, {head}" for layer in layers for head in heads]
@@ -137,12 +161,19 @@ def attention_table(analysis: xr.Dataset) -> Table:
     return ["layer, head", *map(label, arrays)], _rows(pairs, cells)
 
 
+def is_end(dataset: xr.Dataset, name: str) -> bool:
+    """Is the variable an end of the interval of another?"""
+    base, _, end = name.rpartition("_")
+    return end in ("low", "high") and base in dataset
+
+
 def _rows(names: xr.DataArray | list[str], cells: np.ndarray) -> list[list[str]]:
     labels = names if isinstance(names, list) else [str(name) for name in names.values]
     return [[name, *map(number, row)] for name, row in zip(labels, cells.tolist(), strict=True)]
 
 
-def _units(array: xr.DataArray) -> str:
+def units_of(array: xr.DataArray) -> str:
+    """Its units as one writes them."""
     return pretty(str(array.attrs.get("units", "1")))
 
 

@@ -14,10 +14,11 @@ from gridvit.data.rounds import GIB
 from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
 from gridvit.nn.own import Network
-from gridvit.run.evaluate import maker_name, solvers
 from gridvit.run.folder import RunFolder
 from gridvit.run.measures import MEASURES
+from gridvit.run.solvers import maker_name, solvers
 from gridvit.run.subject import Subject, some_states
+from gridvit.training.snapshots import snapshots
 
 log = logging.getLogger("gridvit")
 
@@ -30,6 +31,7 @@ def analyse(
     On a plane that is periodic along every axis the emulator's Jacobian is set beside the scheme that made the data
     (where the file says which) and the named schemes that are stable at its step; on a sphere its rows are given
     at a few latitudes. Of several variables the first is measured, in its response to itself; attribute ``variable``.
+    Maps of what precedes them are drawn towards the indices that the run predicts and ``evaluation.regions``.
     ``model`` is the network of a run with one of one's own, whose Jacobian alone is measured. What is measured, and of
     which runs, is listed in ``gridvit.run.measures``.
     """
@@ -38,10 +40,11 @@ def analyse(
     forecaster = Forecaster.load(folder.path, model)
     channels = forecaster.step.channels
     fields = folder.fields(forecaster, data)
-    test = partition(config.data.split, fields, channels.history - 1 + channels.leads[-1])["test"]
-    test = within(test, config.data.buffer * GIB, "analysed of the test part")
+    parts = partition(config.data.split, fields, channels.history - 1 + channels.leads[-1])
+    test = within(parts["test"], config.data.buffer * GIB, "analysed of the test part")
     states, context = some_states(forecaster.step, test, config.evaluation.states)
-    found = [*measured(Subject(forecaster.step, states, context, test, config))]
+    kept = snapshots(folder.path)
+    found = [*measured(Subject(forecaster.step, states, context, test, parts["train"], config, kept))]
     analysis = xr.merge(found, join="exact", combine_attrs="drop_conflicts")
     analysis.attrs["variable"] = test.names[0]
     if solvers(test, config.data.stride, channels.pace):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -39,6 +39,10 @@ class Cases:
         """Every window up to the last lead with the history before it."""
         span = channels.history - 1 + leads[-1] * channels.pace
         return cls(fields, windows(fields, span), tuple(leads), channels)
+
+    def take(self, rows: slice | Int[np.ndarray, "some"]) -> Cases:
+        """Some of them."""
+        return replace(self, index=self.index[rows])
 
     @property
     def start(self) -> Int[np.ndarray, "case"]:

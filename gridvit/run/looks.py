@@ -5,37 +5,143 @@ from __future__ import annotations
 import numpy as np
 import torch
 import xarray as xr
+from jaxtyping import Float
 
-from gridvit.analysis.attention_tables import distance_tables, lift_table
+from gridvit.analysis.attention_tables import table_of, zonal_table
+from gridvit.analysis.bloch import phase_average
+from gridvit.analysis.compare import MEASURED, window
+from gridvit.analysis.looking import Areas, attention_by_blocks
+from gridvit.analysis.modified import modified_equation
+from gridvit.analysis.reach import attention_reach, outside_dependence
+from gridvit.analysis.signed import signed_stencil
 from gridvit.grid import Grid
-from gridvit.nn.looking import attention_by_offset, attention_statistics
+from gridvit.nn.hidden import present_areas
+from gridvit.nn.kernels import head_kernels
+from gridvit.nn.looking import bias_maps
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
+from gridvit.run.subject import LATITUDES, Subject, held_queries, inside
 from gridvit.stencil import Stencil
 
 BINS = 20  # of distance
-HELD = 2**22  # weights held at once; their analysis in float64 takes some ten times as much, 0.3 GiB
 
 
-def attention(step: ModelStep, states: torch.Tensor, context: Context) -> xr.Dataset:
-    """Attention distance, radial profile, bias curves and (on a torus) attention stencils per layer and head.
+def attention(subject: Subject) -> xr.Dataset:
+    """Attention distance, radial profile, bias curves, and stencils where axes are periodic, per layer and head.
 
-    Blocks of queries are looked at one after another: no matrix of all pairs of tokens is held.
+    Beside it stands what the bias alone would make of attention. Blocks of queries are looked at one after another: no
+    matrix of all pairs of tokens is held.
     """
-    network, tokens = step.attending, step.token_grid
-    with torch.no_grad():
-        x = step.inputs(states, context)
-        told = step.told(x, context)
-    block = max(1, min(256, HELD // (len(x) * network.config.heads * tokens.size)))
-    statistics = attention_statistics(network, x, BINS, block, told)
-    found = {name: value.numpy() for name, value in statistics.items()}
-    lift = lift_table(found["lift"], found["edges"], tokens)
-    parts = [distance_tables(found, tokens), lift.to_dataset(name="attention_radial")]
-    if not tokens.is_sphere and all(tokens.periodic):
-        kernel = attention_by_offset(network, x, block, told).numpy()
-        parts.append(token_stencils(Stencil.from_array(kernel, tokens.spacing, ("layer", "head")), tokens))
-    parts.append(bias_curves(step, parts[1]["distance"]))
+    tokens, found = subject.step.token_grid, looked(subject.step, subject.states, subject.context)
+    parts = [found]
+    if tokens.mesh is None and any(tokens.periodic):
+        parts += by_offset(subject)
+    parts.append(bias_curves(subject.step, found["distance"]))
     return xr.merge(parts, join="exact", combine_attrs="drop_conflicts")
+
+
+def looked(step: ModelStep, states: torch.Tensor, context: Context) -> xr.Dataset:
+    """``attention_distance`` and ``radial_lift`` of a step at some states, beside those of its bias alone."""
+    network, areas = step.attending, token_areas(step, states)
+    x, told = inputs(step, states, context)
+    maps = network.attention_maps(x, held_queries(step, len(x)), told)
+    found = attention_by_blocks(maps, step.token_grid, areas, network.config.registers, BINS)
+    return found.merge(alone(step, states, found))
+
+
+@torch.no_grad()
+def inputs(
+    step: ModelStep, states: torch.Tensor, context: Context
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """What the network is given and told of the states."""
+    x = step.inputs(states, context)
+    return x, step.told(x, context)
+
+
+def token_areas(step: ModelStep, states: torch.Tensor) -> Areas:
+    """Areas of sum one: of the tokens (one row), or of what each state has of them."""
+    return present_areas(step.token_grid, step.token_share(states)).numpy()
+
+
+def alone(step: ModelStep, states: torch.Tensor, found: xr.Dataset) -> xr.Dataset:
+    """Distance and effective area of the bias without content, beside what is ``found`` of both together."""
+    network, share = step.attending, step.token_share(states)
+    block = held_queries(step, 1 if share is None else len(states))
+    maps = bias_maps(network, share, block)
+    bias = attention_by_blocks(maps, step.token_grid, token_areas(step, states), network.config.registers)
+    named = {
+        "bias_distance": ("attention_distance", "mean distance of attention by the bias alone"),
+        "bias_rms": ("attention_rms", "root mean square distance of attention by the bias alone"),
+        "bias_effective_area_fraction": (
+            "effective_area_fraction",
+            "effective area fraction of the bias alone",
+        ),
+    }
+    tables = {name: bias[of].assign_attrs(long_name=long_name) for name, (of, long_name) in named.items()}
+    ratio = (found["attention_distance"] / bias["attention_distance"]).assign_attrs(
+        long_name="attention distance over that of the bias alone", units="1"
+    )
+    return xr.Dataset({**tables, "attention_over_bias": ratio})
+
+
+def by_offset(subject: Subject) -> list[xr.Dataset]:
+    """Stencils of the heads, on a torus or by latitude, and how much of their attention these are."""
+    tokens, found, parts = subject.step.token_grid, subject.offsets, []
+    if len(subject.states) > 1:  # of one state what is due to its content cannot be told
+        shares = {
+            f"attention_{name}": table_of(found[name], f"{name} share of the attention variance", "1")
+            for name in ("static", "position", "content")
+        }
+        parts.append(xr.Dataset(shares))
+    if all(tokens.periodic) and not tokens.is_sphere:
+        parts.append(token_stencils(head_stencils(subject), tokens))
+    elif tokens.is_latlon:
+        parts.append(zonal_stencils(found["stencil"], tokens))
+    return parts
+
+
+def head_stencils(subject: Subject) -> Stencil:
+    """The attention stencil of each head between tokens of a torus."""
+    return Stencil.from_array(
+        subject.offsets["stencil"][:, :, 0], subject.step.token_grid.spacing, ("layer", "head")
+    )
+
+
+def signed(subject: Subject) -> xr.Dataset:
+    """What each head adds to a cell, on the straight way past all other layers: its stencil with a sign."""
+    step, (x, told) = subject.step, subject.inputs
+    kernels = head_kernels(step.attending, x, told).double().numpy()
+    units = float(step.scale[0, 0].flatten()[0] / step.std.flatten()[0])
+    found = signed_stencil(head_stencils(subject), units * kernels, step.period)
+    dims, offsets, weights = window(found, subject.grid)
+    negative = np.where(found.weights < 0, -found.weights, 0).sum(axis=-1)
+    data = {
+        "signed_stencil": table_of(weights, "stencil of a head times its values", "1", dims),
+        "signed_sum": table_of(found.weights.sum(axis=-1), "sum of a head's signed stencil", "1"),
+        "signed_negative": table_of(negative, "sum of the negative weights of a head's signed stencil", "1"),
+    }
+    return xr.Dataset(data).assign_coords(offsets)
+
+
+def reach(subject: Subject) -> xr.Dataset:
+    """Whether heads look where the signal comes from, by the velocity and diffusivity that the step itself has."""
+    step, grid = subject.step, subject.grid
+    found = modified_equation(phase_average(subject.rows).mean("state"), grid, step.dt)
+    h = np.asarray(grid.spacing)
+    courant = (found["modified_velocity"].values * step.dt / h).tolist()
+    numbers = (np.diagonal(found["modified_diffusivity"].values).clip(0) * step.dt / h**2).tolist()
+    table = attention_reach(head_stencils(subject), step.period, courant, numbers)
+    schemes = {MEASURED: phase_average(subject.rows).mean("state")} | subject.references[0]
+    outside = outside_dependence(schemes, grid, courant, numbers)
+    return table.assign_coords(axis=list(grid.names)).assign(outside_dependence=outside)
+
+
+def zonal_stencils(stencil: Float[np.ndarray, "layer head row *token"], tokens: Grid) -> xr.Dataset:
+    """Zonally averaged attention of queries at a few latitudes."""
+    table = zonal_table(stencil, tokens)
+    rows = [int(np.abs(tokens.centers[0] - latitude).argmin()) for latitude in inside(LATITUDES, tokens)]
+    names = {"latitude": "query_latitude", "key_latitude": "token_key_latitude", "dlon": "token_dlon"}
+    return table.isel(latitude=rows).rename(names).to_dataset(name="attention_zonal")
 
 
 def token_stencils(stencil: Stencil, tokens: Grid) -> xr.Dataset:

@@ -17,7 +17,7 @@ from gridvit.data.loading import in_memory
 from gridvit.forecast import forecast_dataset
 from gridvit.nn.step import ModelStep
 from gridvit.report.figures import loss_curves, losses
-from gridvit.report.maps import forecast_panels
+from gridvit.report.forecasts import forecast_panels
 from gridvit.report.page import png
 from gridvit.rollout import Context, rollout
 from gridvit.run.cases import Cases

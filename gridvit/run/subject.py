@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
+from torch import Tensor
 
+from gridvit.analysis.probe import patch_cells, probe
 from gridvit.config import RunConfig
 from gridvit.data.fields import Fields
 from gridvit.grid import Grid
+from gridvit.nn.looking import attention_by_offset
+from gridvit.nn.own import Own
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
+from gridvit.run.references import UNTRAINED, energetic, first_variable, schemes
+from gridvit.run.solvers import solvers
+from gridvit.stencil import Stencil
+
+HELD = 2**22  # weights held at once; their analysis in float64 takes some ten times as much, 0.3 GiB
+
+LATITUDES = (-50.0, -30.0, 0.0, 30.0, 50.0)
+"""At which a sphere is looked at."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Subject:
     """A trained step and where it is looked at.
 
@@ -25,14 +40,18 @@ class Subject:
         states: ``(B, state, *space)`` of the test part, spread evenly over samples and times.
         context: of the states.
         test: the test part.
+        train: the training part, not read yet where it is streamed.
         config: of the run.
+        snapshots: model files of the weights after some epochs.
     """
 
     step: ModelStep
-    states: torch.Tensor
+    states: Tensor
     context: Context
     test: Fields
+    train: Fields
     config: RunConfig
+    snapshots: dict[int, Path] = field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:
@@ -44,16 +63,100 @@ class Subject:
         """The step in float64, for what is differentiated."""
         return copy.deepcopy(self.step).double()
 
+    @cached_property
+    def inputs(self) -> tuple[Tensor, Tensor | None]:
+        """What the network is given at the states, and told beside."""
+        with torch.no_grad():
+            x = self.step.inputs(self.states, self.context)
+            return x, self.step.told(x, self.context)
 
-def some_states(step: ModelStep, fields: Fields, count: int) -> tuple[torch.Tensor, Context]:
+    @property
+    def block(self) -> int:
+        """Queries whose weights are looked at together."""
+        return held_queries(self.step, len(self.states))
+
+    @cached_property
+    def offsets(self) -> dict[str, Float[np.ndarray, "..."]]:
+        """Attention by offset, and how much of it that is; see ``attention_by_offset``."""
+        found = attention_by_offset(self.step.attending, self.inputs[0], self.block, self.inputs[1])
+        return {name: values.numpy() for name, values in found.items()}
+
+    @cached_property
+    def some(self) -> Int[np.ndarray, "state"]:
+        """The states at which the Jacobian is measured."""
+        count = max(2, self.config.evaluation.cells // math.prod(self.step.period))
+        return np.unique(
+            np.linspace(0, len(self.states) - 1, min(count, len(self.states))).round().astype(int)
+        )
+
+    @cached_property
+    def somewhere(self) -> tuple[Tensor, Context]:
+        """These states in float64, and their context."""
+        chosen = torch.from_numpy(self.some)
+        return self.states[chosen].double(), self.context.take(chosen)
+
+    @cached_property
+    def rows(self) -> Stencil:
+        """The response of the first variable to itself, at every cell of a patch and some states."""
+        states, context = self.somewhere
+        return first_variable(probe(self.double, states, patch_cells(self.step.period), context))
+
+    @cached_property
+    def references(self) -> tuple[dict[str, Stencil], list[float] | None]:
+        """The schemes on a plane, averaged over states, and the Courant numbers."""
+        known = solvers(self.test, self.config.data.stride, self.step.channels.pace)
+        states, context = self.somewhere
+        filled = torch.where(states.isnan(), means(states), states)  # a solver knows no gaps
+        targets = len(self.step.channels.targets)
+        found, courant = schemes(known, self.grid, filled[:, :targets], self.step.period, context)
+        if not isinstance(self.step.network, Own):
+            found[UNTRAINED] = Stencil.identity(self.grid.ndim, np.array(self.grid.spacing))
+        return {name: each.mean("state") if each.dims else each for name, each in found.items()}, courant
+
+    @cached_property
+    def energy(self) -> Float[np.ndarray, "*space"]:
+        """Of the first variable in the test part, of the waves that hold most of it."""
+        values = self.test.array[:, :, 0].astype(np.float64)
+        values = np.where(np.isnan(values), np.nanmean(values), values)
+        return energetic(values, self.grid.ndim, self.config.evaluation.energy_share)
+
+
+def held_queries(step: ModelStep, states: int) -> int:
+    """How many queries of so many states are looked at together."""
+    network = step.attending
+    return max(1, min(256, HELD // (states * network.config.heads * network.groups * step.token_grid.size)))
+
+
+def means(states: Tensor) -> Tensor:
+    """Each variable's mean over the cells that have values, everywhere."""
+    mean = states.nanmean(dim=tuple(range(2, states.ndim)), keepdim=True)
+    return mean.expand_as(states).contiguous()
+
+
+def some_states(step: ModelStep, fields: Fields, count: int) -> tuple[Tensor, Context]:
     """``count`` states of the model, spread evenly over samples and times of a part, and what it knows there."""
     history, pace = step.channels.history, step.channels.pace if step.channels.known_places else 0
-    times = fields.n_times - (history - 1) - pace
-    total = fields.n_samples * times
-    chosen = np.linspace(0, total - 1, min(count, total)).round().astype(int)
-    sample, time = np.divmod(chosen[:, None], times)
+    sample, time = places(step, fields, count)
     frames = torch.tensor(fields.array[sample, time + np.arange(history)])
     seconds = torch.tensor(fields.seconds[time[:, 0] + history - 1])
     ends = torch.tensor(fields.array[sample, time + history - 1 + np.array([0, pace])])
     own = None if fields.parameters is None else torch.tensor(fields.parameters[sample[:, 0]])
     return step.state_of(frames), Context(seconds, step.known_of(ends), own)
+
+
+def places(
+    step: ModelStep, fields: Fields, count: int
+) -> tuple[Int[np.ndarray, "state 1"], Int[np.ndarray, "state 1"]]:
+    """Sample and first frame of ``count`` states, spread evenly."""
+    pace = step.channels.pace if step.channels.known_places else 0
+    times = fields.n_times - (step.channels.history - 1) - pace
+    total = fields.n_samples * times
+    chosen = np.linspace(0, total - 1, min(count, total)).round().astype(int)
+    sample, time = np.divmod(chosen[:, None], times)
+    return sample, time
+
+
+def inside(latitudes: tuple[float, ...], grid: Grid) -> list[float]:
+    """Those of ``latitudes`` that the grid covers; the middle one where it covers none."""
+    low, high = grid.bounds[0][0], grid.bounds[0][-1]
+    return [x for x in latitudes if low < x < high] or [float(grid.centers[0][grid.shape[0] // 2])]

@@ -15,7 +15,7 @@ from gridvit.nn.heads import HEADS
 from gridvit.nn.labels import Labels
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Step
-from gridvit.run.evaluate import solvers
+from gridvit.run.solvers import solvers
 from gridvit.training.objectives.distilled import refuse_other_grid
 
 SOLVER, GIVEN = "solver", "given"

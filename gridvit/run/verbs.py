@@ -16,21 +16,23 @@ import xarray as xr
 from gridvit import checkpoint
 from gridvit.axes import find_axes
 from gridvit.cluster import refuse_wrong_world
-from gridvit.config import MODEL_FILE, DataConfig, RunConfig, SimulateConfig, TrainingConfig
+from gridvit.config import MODEL_FILE, DataConfig, PlantedConfig, RunConfig, SimulateConfig, TrainingConfig
 from gridvit.data.choices import open_chosen
 from gridvit.data.matching import ends_among
 from gridvit.data.measure import Measured
 from gridvit.data.simulate_files import refuse_existing, write
+from gridvit.data.simulate_planted import simulate_planted
 from gridvit.data.simulate_portions import Progress, simulate_to
 from gridvit.data.standard import narrowed
 from gridvit.data.times import canonical
 from gridvit.errors import InputError
 from gridvit.forecast import Forecaster
 from gridvit.nn.own import Network
-from gridvit.report import build
+from gridvit.report import Findings, build
+from gridvit.run.coastlines import coastlines
 from gridvit.run.folder import STATISTICS, RunFolder, load_fields
 from gridvit.run.pictures import Pictures
-from gridvit.run.record import recorded, refuse_repeated, session
+from gridvit.run.record import recorded, refuse_repeated, session, sessions
 from gridvit.run.teacher import GIVEN, SOLVER, taught, teacher_of
 from gridvit.training.metrics import read_metrics
 from gridvit.training.plan import plan
@@ -41,12 +43,17 @@ log = logging.getLogger("gridvit")
 
 
 def simulate(
-    config: SimulateConfig,
+    config: SimulateConfig | PlantedConfig,
     out: str | os.PathLike[str],
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Solver trajectories as a CF NetCDF or Zarr file; the same call goes on where one was interrupted."""
+    """Solver trajectories as a CF NetCDF or Zarr file; the same call goes on where one was interrupted.
+
+    A planted world is written with its truth beside it; see ``gridvit.data.simulate_planted``.
+    """
+    if isinstance(config, PlantedConfig):
+        return simulate_planted(config, out, overwrite)
     return simulate_to(config, out, overwrite, progress)
 
 
@@ -226,22 +233,22 @@ def _places(ds: xr.Dataset, time: str, init: str, before: int) -> np.ndarray:
     return np.atleast_1d(found.values)
 
 
-def report(run: str | os.PathLike[str]) -> Path:
-    """Draw what ``evaluate`` and ``analyse`` have written as one HTML page."""
+def report(run: str | os.PathLike[str], coast: str = "") -> Path:
+    """Draw what ``evaluate`` and ``analyse`` have written as one HTML page.
+
+    Args:
+        run: the run folder.
+        coast: a file of coastlines for maps in longitude and latitude: GeoJSON, or a NetCDF file with a land mask. In
+            its absence those that cartopy has on this machine are drawn, and none where it has none.
+    """
     folder = RunFolder(Path(run))
     config = (folder / "config.yaml").read_text() if (folder / "config.yaml").is_file() else ""
     if not config:
         raise InputError(
             "a run folder with a config.yaml", str(run), "give the folder that gridvit train wrote"
         )
-    predicted, truth = folder.read("forecast.nc"), folder.read("truth.nc")
-    return build(
-        folder.read("scores.nc"),
-        folder.read("analysis.nc"),
-        read_metrics(folder / "metrics.csv") or None,
-        predicted,
-        config,
-        folder / "report.html",
-        truth=truth,
-        title=f"gridvit: {folder.path.name}",
-    )
+    scores, analysis = folder.read("scores.nc"), folder.read("analysis.nc")
+    fields = (folder.read("forecast.nc"), folder.read("truth.nc"))
+    rows = read_metrics(folder / "metrics.csv")
+    found = Findings(scores, analysis, rows, *fields, config, sessions(folder.path))
+    return build(found, folder / "report.html", f"gridvit: {folder.path.name}", coastlines(coast))

@@ -159,10 +159,18 @@ def _silent(layer: Any) -> Any:
     return layer
 
 
-def _persistent(operator: Any) -> nn.Module:
-    """An operator of neuraloperator whose last layer is zero at first."""
-    _silent(operator.projection.fcs[-1])
-    return operator
+class Operator(nn.Module):
+    """An operator of neuraloperator whose last layer is zero at first, and whose state is tensors alone."""
+
+    def __init__(self, operator: Any) -> None:
+        super().__init__()
+        _silent(operator.projection.fcs[-1])
+        # Its own ``state_dict`` adds the arguments that made it, which no file of weights holds.
+        self.parts, self.operator = nn.ModuleDict(operator.named_children()), (operator,)
+
+    def forward(self, x: Float[Tensor, "batch input *space"]) -> Float[Tensor, "batch output *space"]:
+        """As the operator."""
+        return self.operator[0](x)
 
 
 def _beyond(grid: Grid) -> list[float] | None:
@@ -208,14 +216,14 @@ def fno(inputs: int, outputs: int, grid: Grid) -> nn.Module:
     """
     from neuralop.models.fno import FNO
 
-    return _persistent(FNO(**_operator(inputs, outputs, grid, 24, 8)))
+    return Operator(FNO(**_operator(inputs, outputs, grid, 24, 8)))
 
 
 def tfno(inputs: int, outputs: int, grid: Grid) -> nn.Module:
     """The FNO with a tenth of the weights at a width, by Tucker's factors (J. Kossaifi et al., arXiv:2310.00120)."""
     from neuralop.models.fno import TFNO
 
-    return _persistent(TFNO(**_operator(inputs, outputs, grid, 24, 16)))
+    return Operator(TFNO(**_operator(inputs, outputs, grid, 24, 16)))
 
 
 def local_no(inputs: int, outputs: int, grid: Grid) -> nn.Module:
@@ -236,7 +244,7 @@ def local_no(inputs: int, outputs: int, grid: Grid) -> nn.Module:
     for near in (network.local_no_blocks.local_convs, network.local_no_blocks.differential):
         for place, layer in enumerate(near):
             near[place] = Continued(grid, layer)
-    return _persistent(network)
+    return Operator(network)
 
 
 def _operator(inputs: int, outputs: int, grid: Grid, plane: int, line: int) -> dict[str, Any]:

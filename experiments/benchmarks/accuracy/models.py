@@ -1,0 +1,111 @@
+"""What the accuracy benchmark compares: gridvit's network and its peers, each trained by ``gridvit.train`` alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import xarray as xr
+from jaxtyping import Float
+from peers import PEERS, Factory
+from torch import Tensor
+
+import gridvit as gv
+from gridvit.config import DataConfig, ModelConfig, RunConfig, Split, TrainingConfig
+from gridvit.nn.step import ModelStep
+
+BATCH, TRAIN = 4, 64
+RATES = (2e-3, 4e-3, 8e-3)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A model of the table: a configuration of gridvit's, or a factory of a network of one's own."""
+
+    config: ModelConfig
+    factory: Factory | None = None
+
+
+def gridvit_entry(ndim: int) -> Entry:
+    """Convolutions at cells and at cells merged by twos around two blocks of attention on patches of four."""
+    return Entry(
+        ModelConfig(
+            patch=(4,) * ndim, width=96, depth=2, heads=4,
+            embed="conv", decode="conv", channels=16, between=32, local=True,
+        )
+    )  # fmt: skip
+
+
+def entries(ndim: int) -> dict[str, Entry]:
+    """All models by name; to add one, put its factory ``(inputs, outputs, grid) -> module`` into ``peers.PEERS``."""
+    own = ModelConfig(kind="own", patch=(1,) * ndim)
+    return {"gridvit": gridvit_entry(ndim), **{name: Entry(own, make) for name, make in PEERS.items()}}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training: of a model on an equation, for so many epochs."""
+
+    equation: str
+    model: str
+    rate: float
+    epochs: int
+    seed: int = 0
+    share: float = 1.0
+
+    @property
+    def name(self) -> str:
+        """Of its run."""
+        return f"{self.equation}/{self.model}-{self.rate:g}-{self.seed}-{self.share:g}"
+
+
+def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int = BATCH) -> Path:
+    """Train a model; ``ds`` holds the training trajectories, then those of validation."""
+    names = [name for name in ds.dims if name not in ("sample", "time")]
+    train, last = int(ds.attrs["train"]), ds.sizes["sample"] - 1
+    split = Split(
+        "sample", (0, train), (train, last), (last, last + 1)
+    )  # the test part is that of other files
+    entry = entries(len(names))[job.model]
+    config = RunConfig(
+        name=job.name,
+        root=str(root),
+        data=DataConfig(split=split, loading="memory"),
+        model=entry.config,
+        training=TrainingConfig(
+            epochs=job.epochs, batch_size=batch, learning_rate=job.rate, seed=job.seed, accelerator=device,
+            shift=tuple(name for name in names if periodic(ds, str(name))),
+        ),
+    )  # fmt: skip
+    return gv.train(config, ds, overwrite=True, model=entry.factory)
+
+
+def periodic(ds: xr.Dataset, name: str) -> bool:
+    """Whether gridvit finds an axis of a dataset to be periodic."""
+    grid = gv.Grid.from_dataset(ds)
+    return bool(grid.periodic[grid.names.index(name)])
+
+
+def loaded(job: Job, root: Path, ndim: int) -> ModelStep:
+    """The step of a trained model."""
+    return gv.Forecaster.load(root / job.name, entries(ndim)[job.model].factory).step.eval()
+
+
+def parameters(step: ModelStep) -> int:
+    """Real numbers that were learned."""
+    return sum(p.numel() * (2 if p.is_complex() else 1) for p in step.network.parameters())
+
+
+def relative(
+    found: Float[Tensor, "sample *rest"], truth: Float[Tensor, "sample *rest"]
+) -> Float[Tensor, " rest"]:
+    """nRMSE of (sample, time, variable, *space): |u - u'| / |u| of each variable, mean over samples and variables."""
+    space = tuple(range(3, truth.ndim))
+    squares = (found - truth).square().sum(space) / truth.square().sum(space)
+    return squares.sqrt().mean((0, 2))
+
+
+def geometric(errors: Float[Tensor, " lead"]) -> float:
+    """exp of the mean logarithm; infinite where one is not finite."""
+    return float(errors.double().log().mean().exp()) if errors.isfinite().all() else math.inf
