@@ -156,7 +156,7 @@ def test_what_is_solved_on_more_cells_is_the_same_field_on_fewer() -> None:
     assert Grid.from_dataset(found) == Grid.regular((18, 14), burgers.lengths)
     for name in ("u", "v"):  # every third cell of a third has the coarse centre
         np.testing.assert_allclose(found[name].values[0], fine[name].values[0, :, 1::3, 1::3], atol=1e-5)
-    assert found.attrs["gridvit_simulation"] == fine.attrs["gridvit_simulation"]
+    assert '"shape": [54, 42]' in found.attrs["gridvit_simulation"]  # where it was solved
 
 
 def test_narrower_cells_take_shorter_steps() -> None:
