@@ -172,13 +172,13 @@ def test_attention_by_blocks_is_that_of_whole_matrices(
     states = torch.randn(3, 1, *grid.shape)
     states[0, :, :2, :4] = torch.nan if gaps else 0.5
     context = Context(torch.zeros(3, dtype=torch.float64))
-    found = attention(Subject(step, states, context, load(linear), RunConfig()))
+    found = attention(Subject(step, states, context, load(linear), load(linear), RunConfig()))
     weights, tokens = step.attention_weights(states).numpy(), step.token_grid
     share = step.token_share(states).numpy() if gaps else None
     expected = attention_distance(weights, tokens, share=share)
     expected["attention_radial"] = radial_lift(weights, tokens, share=share)
     if grid.is_sphere:
-        names = {"latitude": "token_latitude", "key_latitude": "token_key_latitude", "dlon": "token_dlon"}
+        names = {"latitude": "query_latitude", "key_latitude": "token_key_latitude", "dlon": "token_dlon"}
         rows = [int(np.abs(tokens.centers[0] - x).argmin()) for x in inside(LATITUDES, tokens)]
         zonal = zonal_stencil(weights, tokens).isel(latitude=rows).rename(names)
         expected = expected.merge(zonal.to_dataset(name="attention_zonal"))
@@ -188,7 +188,9 @@ def test_attention_by_blocks_is_that_of_whole_matrices(
     split = shares(weights, tokens)
     for name in ("static", "position", "content"):
         np.testing.assert_allclose(found[f"attention_{name}"], split[name], rtol=1e-5, atol=1e-8)
-    assert set(found) - {f"attention_{name}" for name in split} == {*expected, "bias_kernel", "bias_length"}
+    alone = {"bias_distance", "bias_rms", "bias_effective_area_fraction", "attention_over_bias"}
+    rest = set(found) - {f"attention_{name}" for name in split}
+    assert rest == {*expected, *alone, "bias_kernel", "bias_length"}
     for name, table in expected.items():
         xr.testing.assert_allclose(found[name], table, rtol=1e-6, atol=1e-6)
         assert found[name].attrs == table.attrs

@@ -37,7 +37,7 @@ def subject(fields: Fields, noise: float, states: int = 5, cells: int = 18) -> S
     for layer in (step.network.decode, step.network.skip):
         torch.nn.init.normal_(layer.weight, std=noise)
     chosen = RunConfig(evaluation=EvaluationConfig(states=states, cells=cells))
-    return Subject(step, *some_states(step, fields, states), fields, chosen)
+    return Subject(step, *some_states(step, fields, states), fields, fields, chosen)
 
 
 def test_every_measure_has_names_and_units_and_meets_the_others(fields: Fields) -> None:
@@ -92,7 +92,7 @@ def test_what_cannot_be_measured_says_why(fields: Fields, monkeypatch: pytest.Mo
 def test_on_a_sphere_only_heads_and_rows_by_latitude_are_measured(fields: Fields) -> None:
     grid = Grid.latlon(6, 12)
     step = ModelStep(MODEL, grid, Channels(("u",)), 1.0, *torch.ones(3, 1)).eval()
-    whole = Subject(step, torch.randn(3, 1, 6, 12), subject(fields, 0.0).context, fields, RunConfig())
+    whole = Subject(step, torch.randn(3, 1, 6, 12), subject(fields, 0.0).context, fields, fields, RunConfig())
     reasons = missing(whole)
     plane = "it needs a variable predicted from its own past on a plane periodic along every axis"
     assert [name for name, why in reasons.items() if not why] == ["attention", "the Jacobian"]

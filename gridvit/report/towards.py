@@ -110,7 +110,7 @@ def _rows(analysis: xr.Dataset) -> list[int]:
     return np.unique(np.linspace(0, count - 1, ROWS).round().astype(int)).tolist()
 
 
-def _panels(columns: list[xr.DataArray], coast: Lines = ()) -> Figure:
+def _panels(columns: list[xr.DataArray], coast: Lines) -> Figure:
     """A row for each entry, a column and a scale of its own for each array ``(towards, y, x)``."""
     rows = _rows(columns[0].to_dataset(name="a"))
     height = 1.7 + 0.9 / len(rows)  # of the colour bars below
@@ -123,8 +123,8 @@ def _panels(columns: list[xr.DataArray], coast: Lines = ()) -> Figure:
             if not signed:
                 palette, norm.vmin = SEQUENTIAL, 0.0
             mesh = coloured(panel, array.isel(towards=row), norm, palette)
-            panel.set_title(str(array["towards"].values[row]), fontsize=8)
             draw_coast(panel, coast if on_globe(array) else ())
+            panel.set_title(str(array["towards"].values[row]), fontsize=8)
         colour_bar(figure, mesh, chosen, wrap(label(array)))
     y, x = (coordinate(columns[0], str(dim)) for dim in columns[0].dims[1:])
     label_outer(axes, len(columns), label(x), label(y))

@@ -18,6 +18,7 @@ from gridvit.run.folder import RunFolder
 from gridvit.run.measures import MEASURES
 from gridvit.run.solvers import maker_name, solvers
 from gridvit.run.subject import Subject, some_states
+from gridvit.training.snapshots import snapshots
 
 log = logging.getLogger("gridvit")
 
@@ -42,7 +43,8 @@ def analyse(
     parts = partition(config.data.split, fields, channels.history - 1 + channels.leads[-1])
     test = within(parts["test"], config.data.buffer * GIB, "analysed of the test part")
     states, context = some_states(forecaster.step, test, config.evaluation.states)
-    found = [*measured(Subject(forecaster.step, states, context, test, parts["train"], config))]
+    kept = snapshots(folder.path)
+    found = [*measured(Subject(forecaster.step, states, context, test, parts["train"], config, kept))]
     analysis = xr.merge(found, join="exact", combine_attrs="drop_conflicts")
     analysis.attrs["variable"] = test.names[0]
     if solvers(test, config.data.stride, channels.pace):

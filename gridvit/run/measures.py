@@ -16,6 +16,7 @@ from gridvit.analysis.modified import LEAST
 from gridvit.grid import Grid
 from gridvit.nn.kernels import without_kernels
 from gridvit.nn.own import Own
+from gridvit.run.faithful import ablations, faithfulness, one_per_place, too_many
 from gridvit.run.jacobian import (
     defects,
     dependence,
@@ -28,6 +29,7 @@ from gridvit.run.jacobian import (
     waves,
 )
 from gridvit.run.looks import attention, reach, signed
+from gridvit.run.over import attention_over_training, no_snapshots
 from gridvit.run.places import attention_places
 from gridvit.run.subject import Subject
 from gridvit.run.towards import no_aim, towards
@@ -161,8 +163,13 @@ def unmeasured(grid: Grid) -> str:
 PAIRS = 2**27  # of tokens, over all layers and heads: 1 GiB in float64
 MEASURES = (
     Measure("attention", attention, no_attention),
+    Measure(
+        "attention over the training", attention_over_training, lambda s: no_attention(s) or no_snapshots(s)
+    ),
     Measure("attention from places", lambda s: attention_places(s.step, s.states, s.context), no_attention),
     Measure("the signed stencils of heads", signed, no_signed),
+    Measure("ablations of attention", ablations, lambda s: no_attention(s) or one_per_place(s)),
+    Measure("the faithfulness of maps", faithfulness, lambda s: no_attention(s) or too_many(s)),
     Measure("the Jacobian", jacobian, no_jacobian),
     Measure("the modified equation", modified, no_modified),
     Measure("the errors of waves", waves, no_waves),

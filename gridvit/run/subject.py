@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ class Subject:
         test: the test part.
         train: the training part, not read yet where it is streamed.
         config: of the run.
+        snapshots: model files of the weights after some epochs.
     """
 
     step: ModelStep
@@ -49,6 +51,7 @@ class Subject:
     test: Fields
     train: Fields
     config: RunConfig
+    snapshots: dict[int, Path] = field(default_factory=dict)
 
     @property
     def grid(self) -> Grid:
@@ -70,8 +73,7 @@ class Subject:
     @property
     def block(self) -> int:
         """Queries whose weights are looked at together."""
-        network = self.step.attending
-        return max(1, min(256, HELD // (len(self.states) * network.config.heads * self.step.token_grid.size)))
+        return held_queries(self.step, len(self.states))
 
     @cached_property
     def offsets(self) -> dict[str, Float[np.ndarray, "..."]]:
@@ -117,6 +119,12 @@ class Subject:
         values = self.test.array[:, :, 0].astype(np.float64)
         values = np.where(np.isnan(values), np.nanmean(values), values)
         return energetic(values, self.grid.ndim, self.config.evaluation.energy_share)
+
+
+def held_queries(step: ModelStep, states: int) -> int:
+    """How many queries of so many states are looked at together."""
+    network = step.attending
+    return max(1, min(256, HELD // (states * network.config.heads * network.groups * step.token_grid.size)))
 
 
 def means(states: Tensor) -> Tensor:
