@@ -204,12 +204,12 @@ def make_places(tokens: dict[str, int], places: int = 5) -> xr.Dataset:
     lines = {
         a: np.arange(n) * steps.get(a, (0, 2.0))[1] + steps.get(a, (1.0, 0))[0] for a, n in tokens.items()
     }
-    dims = ("place", "layer", "head", *(f"token_{axis}" for axis in tokens))
+    dims = ("place", "layer", "head", *(f"attended_{axis}" for axis in tokens))
     maps = filled(dims, (places, 2, 3, *tokens.values()), "attention over uniform", "1", 9)
     coords = {}
     for axis, line in lines.items():
         about = {"long_name": axis, "units": units.get(axis, "m")}
-        coords[f"token_{axis}"] = (f"token_{axis}", line, about)
+        coords[f"attended_{axis}"] = (f"attended_{axis}", line, about)
         coords[f"place_{axis}"] = ("place", np.resize(line, places), about)
     return xr.Dataset({"attention_map": maps.assign_attrs(states=4)}, coords)
 

@@ -141,3 +141,6 @@ def test_maps_are_on_the_globe_by_their_units(units: tuple[str, str], globe: boo
     coords = {dim: (dim, [0.0, 1.0], {"units": unit}) for dim, unit in zip("yx", units, strict=True)}
     assert on_globe(xr.DataArray(np.zeros((2, 2)), coords, ("y", "x"))) is globe
     assert not on_globe(xr.DataArray(np.zeros((2, 2)), dims=("y", "x")))
+    offsets = {"latitude": ("latitude", [0.0, 1.0], {"units": "degrees_north"}),
+               "token_dlon": ("token_dlon", [0.0, 1.0], {"units": "degrees_east"})}  # fmt: skip
+    assert not on_globe(xr.DataArray(np.zeros((2, 2)), offsets, ("latitude", "token_dlon")))

@@ -119,7 +119,9 @@ def test_convolutions_beside_attention(fields: Fields) -> None:
     for parameter in (p for n, p in step.network.named_parameters() if "conv" in n or "decode" in n):
         torch.nn.init.normal_(parameter, std=0.3)
     states, context = some_states(step, fields, 3)
-    whole = Subject(step, states, context, fields, fields, RunConfig(evaluation=EvaluationConfig(states=3, cells=4)))
+    whole = Subject(
+        step, states, context, fields, fields, RunConfig(evaluation=EvaluationConfig(states=3, cells=4))
+    )
     why = "convolutions before or after the tokens mix cells of several patches"
     assert missing(whole)["the signed stencils of heads"] == why
     taken = ("attention", "ablations of attention", "the faithfulness of maps", "the routing share")

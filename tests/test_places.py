@@ -29,7 +29,7 @@ def test_attention_from_places_is_rows_of_whole_matrices(gaps: bool) -> None:
     areas = np.ones(15)
     areas[0] = np.nan if gaps else 1
     expected = weights / (areas / np.nansum(areas))
-    assert found.dims == ("place", "layer", "head", "token_y", "token_x")
+    assert found.dims == ("place", "layer", "head", "attended_y", "attended_x")
     assert np.allclose(
         found.values.reshape(15, 2, 3, 15), expected.transpose(2, 0, 1, 3), rtol=1e-5, equal_nan=True
     )

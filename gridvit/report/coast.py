@@ -15,7 +15,9 @@ Lines = Sequence[Float[np.ndarray, "point 2"]]
 
 
 def on_globe(array: xr.DataArray) -> bool:
-    """Are the last two dimensions latitude and longitude?"""
+    """Are the last two dimensions latitude and longitude? Offsets along them, such as ``dlon``, are not."""
+    if any(re.search("(^|_)d(lat|lon)", str(dim)) for dim in array.dims[-2:]):
+        return False
     found = [str(array[dim].attrs.get("units", "")) for dim in array.dims[-2:] if dim in array.coords]
     patterns = ("degrees?_?n(orth)?", "degrees?_?e(ast)?")
     return len(found) == 2 and all(

@@ -76,8 +76,8 @@ def face_of(array: xr.DataArray, coast: Lines) -> Face:
 
 
 def axes_of(array: xr.DataArray) -> list[str]:
-    """The axes of the tokens, without ``token_``."""
-    return [str(dim).removeprefix("token_") for dim in array.dims[-2:]]
+    """The axes of the tokens, without ``attended_``."""
+    return [str(dim).removeprefix("attended_") for dim in array.dims[-2:]]
 
 
 def where(array: xr.DataArray, place: int) -> str:
@@ -128,7 +128,7 @@ def span_of(array: xr.DataArray) -> str:
 
 
 def _axis(line: xr.DataArray) -> str:
-    return str(line.name).removeprefix("token_")
+    return str(line.name).removeprefix("attended_")
 
 
 def _unit(line: xr.DataArray) -> str:

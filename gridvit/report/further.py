@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from textwrap import fill
 
 import numpy as np
 import xarray as xr
@@ -90,14 +91,15 @@ def maps(array: xr.DataArray, coast: Lines = ()) -> Figure:
     """A panel for each entry of the leading dimensions, the first ``PANELS``, on one scale."""
     parts = list(product(*(range(n) for n in array.shape[:-2])))[:PANELS]
     columns = balanced(len(parts))
-    figure, axes = panels(len(parts), columns, row_height(array, columns), sharex=True, sharey=True)
+    figure, axes = panels(len(parts), columns, row_height(array, columns) + 0.15, sharex=True, sharey=True)
     norm, palette = field_scale(array)
     for index, panel in zip(parts, axes, strict=True):
         mesh = coloured(panel, array[index], norm, palette)
-        panel.set_title(", ".join(_names(array, index)), fontsize=8)
+        panel.set_title(fill(", ".join(_names(array, index)), 26), fontsize=7)
         draw_coast(panel, coast if on_globe(array) else ())
     y, x = (coordinate(array, str(dim)) for dim in array.dims[-2:])
-    label_outer(axes, columns, label(x), label(y))
+    label_outer(axes, columns, label(x), "")
+    figure.supylabel(label(y), fontsize=9)
     colour_bar(figure, mesh, axes, label(array))
     figure.set_label(str(array.name))
     return figure

@@ -145,7 +145,7 @@ def attention_matrices(analysis: xr.Dataset) -> Figure:
     array = analysis["attention_map"].transpose("layer", "head", "place", ...)
     layers, heads = array.shape[:2]
     token = str(array.dims[-1])
-    places = array.swap_dims(place=f"place_{token.removeprefix('token_')}")
+    places = array.swap_dims(place=f"place_{token.removeprefix('attended_')}")
     figure, axes = panels(layers * heads, heads, min(2.6, WIDTH / heads), sharex=True, sharey=True)
     peak = peak_of(array.values)
     norm = LogNorm(peak * 1e-3, peak, clip=True)

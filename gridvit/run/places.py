@@ -52,12 +52,12 @@ def place_table(maps: np.ndarray, chosen: Int[np.ndarray, "place"], tokens: Grid
     for name, unit, centers, index in zip(tokens.names, tokens.units, tokens.centers, where, strict=True):
         line = centers if straight else np.arange(len(centers))
         about = {"long_name": name, "units": unit if straight else "tokens"}
-        coords[f"token_{name}"] = (f"token_{name}", line, about)
+        coords[f"attended_{name}"] = (f"attended_{name}", line, about)
         coords[f"place_{name}"] = ("place", line[index], about)
     found: dict[str, Any] = {
         "long_name": "attention from a place over uniform attention",
         "units": "1",
         "states": states,
     }
-    dims = ("place", "layer", "head", *(f"token_{name}" for name in tokens.names))
+    dims = ("place", "layer", "head", *(f"attended_{name}" for name in tokens.names))
     return xr.Dataset({"attention_map": (dims, maps.reshape(*maps.shape[:3], *tokens.shape), found)}, coords)
