@@ -20,6 +20,10 @@ from gridvit.run.analyse import measured
 from gridvit.run.measures import MEASURES
 from gridvit.run.subject import Subject, some_states
 
+ASKED = {  # what is measured where a run asks for it
+    "attention over the training": "training.keep asked for no snapshots",
+    "what precedes a region": "no index is predicted, and evaluation.regions names no region",
+}
 MODEL = ModelConfig(patch=(2, 3), width=24, depth=2, heads=2, harmonics=1)
 
 
@@ -81,9 +85,7 @@ def missing(whole: Subject) -> dict[str, str]:
 def test_what_cannot_be_measured_says_why(fields: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = subject(fields, 0.02)
     reasons = missing(whole)
-    assert [(name, why) for name, why in reasons.items() if why] == [
-        ("attention over the training", "training.keep asked for no snapshots")
-    ]
+    assert {name: why for name, why in reasons.items() if why} == ASKED
     monkeypatch.setattr(import_module("gridvit.run.measures"), "PAIRS", 100)
     assert missing(whole)["the routing share"] == "the weights of 1e+03 pairs of tokens would have to be held"
     whole.states[0, 0, 1, 2] = torch.nan
@@ -103,9 +105,15 @@ def test_on_a_sphere_heads_maps_and_rows_by_latitude_are_measured() -> None:
     whole = Subject(step, *some_states(step, fields, 3), fields, fields, RunConfig())
     reasons = missing(whole)
     plane = "it needs a variable predicted from its own past on a plane periodic along every axis"
-    taken = ["attention", "ablations of attention", "the faithfulness of maps", "the Jacobian"]
+    taken = [
+        "attention",
+        "attention from places",
+        "ablations of attention",
+        "the faithfulness of maps",
+        "the Jacobian",
+    ]
     assert [name for name, why in reasons.items() if not why] == taken
-    assert {why for why in reasons.values() if why} == {plane, "training.keep asked for no snapshots"}
+    assert {why for why in reasons.values() if why} == {plane, *ASKED.values()}
     found = xr.merge([*measured(whole)], join="exact", combine_attrs="drop_conflicts")
     assert found["token_latitude"].size == found["token_key_latitude"].size == 4
     assert found["attention_zonal"].dims[2:] == ("token_query_latitude", "token_key_latitude", "token_dlon")

@@ -59,7 +59,7 @@ def subject(fields: Fields, depth: int) -> Subject:
         torch.nn.init.normal_(layer.weight, std=0.02)
     config = RunConfig()
     states, context = some_states(step, fields, config.evaluation.states)
-    return Subject(step, states, context, fields, config)
+    return Subject(step, states, context, fields, fields, config)
 
 
 def peak() -> float:
