@@ -17,12 +17,9 @@ Embed = nn.Linear | CrossScale | GroupTokens
 Ends = tuple[nn.Linear | Decoder, nn.Linear | GridConv]
 
 
-def make_merging(config: ModelConfig, patches: Patches) -> tuple[Merging | None, Patches]:
-    """What merges cells, if they are, and what cuts the merged ones, or the cells, into tokens."""
-    if not config.between:
-        return None, patches
-    merging = Merging(patches.grid, config.channels, config.between)
-    return merging, Patches(merging.grid, tuple(cells // MERGED for cells in patches.patch))
+def make_merging(config: ModelConfig, patches: Patches) -> Merging | None:
+    """What merges cells, if they are."""
+    return Merging(patches.grid, patches.patch, config.channels, config.between) if config.between else None
 
 
 def make_embed(
@@ -54,7 +51,7 @@ def make_embed(
 def make_decode(
     config: ModelConfig,
     patches: Patches,
-    merging: tuple[Merging | None, Patches],
+    merging: Merging | None,
     inputs: int,
     outputs: int,
     kinds: Inputs,
@@ -64,9 +61,9 @@ def make_decode(
     decode: nn.Linear | Decoder
     skip: nn.Linear | GridConv
     if config.decode == "conv":
-        own, merges, cut = config.channels, *merging
+        own = config.channels
         channels = config.between or own, own, own if config.embed == "conv" else 0
-        decode = Decoder(patches.grid, cut, width, channels, outputs, merges)
+        decode = Decoder(patches, width, channels, outputs, merging)
         skip = GridConv(patches.grid, inputs, outputs, STENCIL, kinds, bias=False)
     else:
         decode = nn.Linear(width, outputs * patches.cells)

@@ -38,13 +38,15 @@ class Merging(nn.Module):
 
     Args:
         grid: of the cells.
+        patch: cells of a token.
         channels: of the cells.
-        merged: channels of the merged ones.
+        merged: channels of the merged ones, which ``cut`` cuts into tokens.
     """
 
-    def __init__(self, grid: Grid, channels: int, merged: int) -> None:
+    def __init__(self, grid: Grid, patch: tuple[int, ...], channels: int, merged: int) -> None:
         super().__init__()
         self.pairs = Patches(grid, (MERGED,) * grid.ndim)
+        self.cut = Patches(self.grid, tuple(cells // MERGED for cells in patch))
         self.channels, together = channels, channels * self.pairs.cells
         self.merge, self.split = nn.Linear(together, merged), nn.Linear(merged, together)
         self.down, self.up = Unit(self.grid, merged), Unit(self.grid, merged)
@@ -95,8 +97,7 @@ class Decoder(nn.Module):
     tokens tile the merged ones, and c' is what ``Merging`` makes of them.
 
     Args:
-        grid: of the cells.
-        patches: that the tokens tile.
+        patches: of the cells.
         width: channels of the tokens of a place.
         channels: that the tokens tile, at the cells, and of the stem.
         outputs: channels of y.
@@ -105,7 +106,6 @@ class Decoder(nn.Module):
 
     def __init__(
         self,
-        grid: Grid,
         patches: Patches,
         width: int,
         channels: tuple[int, int, int],
@@ -114,10 +114,11 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         tiled, own, beside = channels
-        self.shared = (patches, merging)  # the tuple: no second owner of buffers and weights
+        grid, tokens = patches.grid, patches if merging is None else merging.cut
+        self.shared = (tokens, merging)  # the tuple: no second owner of buffers and weights
         self.tiled = tiled
-        self.spread = nn.Linear(width, tiled * patches.cells)
-        alike = self.spread.weight.detach()[:: patches.cells].repeat_interleave(patches.cells, 0)
+        self.spread = nn.Linear(width, tiled * tokens.cells)
+        alike = self.spread.weight.detach()[:: tokens.cells].repeat_interleave(tokens.cells, 0)
         self.spread.weight.data.copy_(alike)
         nn.init.zeros_(self.spread.bias)
         self.first = GridConv(grid, own + beside, own)

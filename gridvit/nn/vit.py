@@ -77,7 +77,7 @@ class ViT(nn.Module):
         self.fine = nn.ModuleList(make_levels(config, grid, masks is not None, Block))
         self.patches = Patches(grid, merged_patch(config.patch, len(config.levels)))
         self.stem, self.embed = make_embed(config, self._finest, inputs, self.kinds)
-        self.merging, self.cut = make_merging(config, self._finest)
+        self.merging = make_merging(config, self._finest)
         tokens = self.patches.tokens
         self.extent = extent or tokens
         positions = position_features(config.position, tokens, self.extent)
@@ -86,8 +86,8 @@ class ViT(nn.Module):
         self.place = nn.Linear(positions.shape[1], config.width, bias=False) if placed else None
         self.blocks = nn.ModuleList(self._make_blocks())
         self.norm = nn.LayerNorm(config.width)
-        ends = self._finest, (self.merging, self.cut)
-        self.decode, self.skip = make_decode(config, *ends, inputs, outputs, self.kinds)
+        sizes = self.merging, inputs, outputs, self.kinds
+        self.decode, self.skip = make_decode(config, self._finest, *sizes)
         registers = (
             nn.Parameter(0.02 * torch.randn(config.registers, config.width)) if config.registers else None
         )
@@ -222,7 +222,8 @@ class ViT(nn.Module):
         if self.merging is not None:
             cells.append(self.merging.coarser(cells[0]))
         seen = cells[-1] if cells else x
-        h = self.embed(self.cut.tokenise(seen) if isinstance(self.embed, nn.Linear) else seen)
+        cut = self._finest if self.merging is None else self.merging.cut
+        h = self.embed(cut.tokenise(seen) if isinstance(self.embed, nn.Linear) else seen)
         fine = []
         for level in self.levels:
             h, merged = level.coarser(h, self._share(x, level.patches))
