@@ -206,8 +206,7 @@ class ViT(nn.Module):
         window = Window(tokens, config.window, config.registers, self.groups) if windowed else None
         turned = partial(Rotary, tokens, registers=config.registers, extent=self.extent, groups=self.groups)
         if self.groups > 1:
-            how = tokens, config.heads, self.groups, config.registers
-            biases = [Grouped(bias, *how) for bias in biases]
+            biases = [Grouped(bias, tokens, config.heads, self.groups, config.registers) for bias in biases]
         for bias in biases:
             local = Local(tokens, config.width, config.registers, self.groups) if config.local else None
             yield Block(config, bias, window, turned if config.position == "rope" else None, local)
