@@ -94,17 +94,18 @@ def test_every_weight_learns(name: str) -> None:
 
 
 def test_a_peer_is_trained_by_gridvit(tmp_path: Path) -> None:
-    case = equations.EQUATIONS["advection-diffusion"]
-    ds = case.source.frames(
-        replace(case.source.config, shape=(12, 20), lengths=(12.0, 20.0), cutoff=2.0, samples=3, steps=4)
-    )
+    """And told the force that stays, which nothing else would place on a torus."""
+    source = equations.EQUATIONS["forced-vorticity"].source
+    ds = source.frames(replace(source.config, shape=(13, 12), cutoff=2.0, samples=3, steps=4, spinup=0))
     split = Split(along="sample", train=(0, 1), validate=(1, 2), test=(2, 3))
     training = TrainingConfig(epochs=1, batch_size=4, warmup_steps=1)
     model = ModelConfig(kind="own", patch=(1, 1))
-    config = RunConfig("run", str(tmp_path), data=DataConfig(split=split), model=model, training=training)
+    data = DataConfig(split=split, statics=("force",))
+    config = RunConfig("run", str(tmp_path), data=data, model=model, training=training)
     run = gridvit.train(config, ds, model=peers.PEERS["convnet"])
     forecast = gridvit.Forecaster.load(run, model=peers.PEERS["convnet"])
     assert forecast.step.grid.periodic == (True, True)
+    assert forecast.step.network.network[0].weight.shape[1] == 2  # vorticity and force
 
 
 def test_a_field_is_carried_by_whole_cells() -> None:
@@ -179,3 +180,11 @@ def test_splits_differ_and_a_seed_repeats_them(monkeypatch: pytest.MonkeyPatch, 
     assert found["fine"]["u"].shape == (2, 4, 14, 22)
     assert "0.36" in found["unseen"].attrs["gridvit_parameters"]
     assert not np.array_equal(case.make("test", 1)["u"], found["test"]["u"])
+
+
+def test_a_coarse_solver_is_of_second_order() -> None:
+    case = equations.EQUATIONS["advection-4"]
+    ds = case.source.frames(replace(case.source.config, samples=2, steps=1))
+    before, after = torch.from_numpy(ds["u"].values).double().unbind(1)
+    errors = [(case.coarse((cells,))(before[:, None]) - after[:, None]).norm() for cells in (80, 160)]
+    assert float(errors[0] / errors[1]) == pytest.approx(4, rel=0.05)

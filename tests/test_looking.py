@@ -145,12 +145,18 @@ def test_the_bias_alone_leaves_out_what_has_no_values() -> None:
         assert weights[1, :, :, 3].max() == 0
 
 
-def test_what_stays_in_a_block() -> None:
-    made, x = network(SMALL, TORUS), fields(TORUS)
+@pytest.mark.parametrize("local", [False, True])
+def test_what_stays_in_a_block(local: bool) -> None:
+    made, x = network(replace(SMALL, local=local), TORUS), fields(TORUS)
+    for name, parameter in made.named_parameters():
+        if ".local." in name:
+            torch.nn.init.normal_(parameter, std=0.5)
     found = residual_shares(made, x)
     assert found.shape == (len(x), len(made.blocks), made.patches.tokens.size)
     first = made.blocks[0]
-    h = made.features(x, [0])[0].patches
+    given = made.features(x, [0])[0].patches
+    h = first.local(given)  # what attention is beside
+    assert torch.equal(h, given) != local
     added = first.attention(first.norm_1(h))
     torch.testing.assert_close(found[:, 0], h.norm(dim=-1) / (h.norm(dim=-1) + added.norm(dim=-1)))
     for block in made.blocks:

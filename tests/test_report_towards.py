@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from report_data import make_towards
 
-from gridvit.report import towards
+from gridvit.report import further, towards
 
 FIGURES = {"maps": towards.towards_maps, "blocks": towards.block_panels}
 
@@ -84,6 +84,7 @@ def test_what_is_not_there_is_left_out() -> None:
     stated = [str(name) for name in analysis.data_vars if str(name).startswith("hypothesis")]
     section = towards.section(analysis.drop_vars([*stated, "towards_correlation", "towards_significant"]))
     assert [*section.figures] == [towards.MAPS, towards.BLOCKS]
+    assert not further.left(analysis)
     assert len(drawn(section.figures[towards.MAPS])) == 1  # no column of correlations
     assert not section.tables
     assert not towards.section(analysis.drop_vars("towards_gradient")).figures

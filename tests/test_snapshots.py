@@ -16,7 +16,7 @@ from gridvit.run import train
 from gridvit.run.analyse import analyse
 from gridvit.run.folder import RunFolder
 from gridvit.run.over import attention_over, attention_over_runs
-from gridvit.run.subject import some_states
+from gridvit.run.subject import Subject
 from gridvit.training.devices import refuse_devices
 from gridvit.training.snapshots import snapshots
 
@@ -77,9 +77,8 @@ def test_attention_over_the_training_and_over_runs(runs: list[Path], data: xr.Da
 
 
 def test_several_models_at_the_same_states(runs: list[Path], data: xr.Dataset) -> None:
-    forecaster = Forecaster.load(runs[0])
-    states, context = some_states(forecaster.step, RunFolder(runs[0]).fields(forecaster, data), 3)
-    found = attention_over({"a": forecaster.step, "b": runs[0], "c": runs[1]}, states, context, "model")
+    subject = Subject.of(RunFolder(runs[0]), data)
+    found = attention_over(subject, {"a": subject.step, "b": runs[0], "c": runs[1]}, "model")
     assert found["model"].values.tolist() == ["a", "b", "c"]
     rows = found["attention_distance"]
     xr.testing.assert_identical(rows.sel(model="a", drop=True), rows.sel(model="b", drop=True))

@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from gridvit.analysis.attention_tables import table_of, zonal_table
 from gridvit.analysis.looking import SINK, attention_by_blocks
+from gridvit.analysis.offsets import offsets
 from gridvit.analysis.relevance import rollout_rows
 from gridvit.errors import InputError
 from gridvit.grid import Grid
@@ -112,7 +113,7 @@ def attention_stencil(weights: Weights, grid: Grid) -> Stencil:
     """
     _periodic_plane(grid)
     kept = _placed(weights, grid)
-    kernel = _aligned(kept, grid.shape).mean(axis=(0, -2))
+    kernel = _aligned(kept, grid).mean(axis=(0, -2))
     return Stencil.from_array(
         kernel.reshape(*kernel.shape[:-1], *grid.shape), grid.spacing, ("layer", "head")
     )
@@ -131,11 +132,9 @@ def zonal_stencil(weights: Weights, grid: Grid) -> xr.DataArray:
         got = grid.describe()
         raise InputError("latitudes and longitudes that close", got, "use radial_lift, which needs no axes")
     kept = _placed(weights, grid)
-    n_lat, n_lon = grid.shape
-    box = kept.mean(axis=0).reshape(*weights.shape[-4:-2], n_lat, n_lon, n_lat, n_lon)
-    turn = (np.arange(n_lon)[:, None] + np.arange(n_lon)) % n_lon
-    aligned = np.take_along_axis(np.moveaxis(box, -3, -2), turn.reshape(1, 1, 1, 1, n_lon, n_lon), axis=-1)
-    return zonal_table(aligned.mean(axis=-2), grid)
+    aligned = _aligned(kept.mean(axis=0), grid)
+    rows = aligned.reshape(*aligned.shape[:-2], *grid.shape, *grid.shape)
+    return zonal_table(rows.mean(axis=-3), grid)
 
 
 def attention_split(weights: Float[np.ndarray, "sample layer head query key"], grid: Grid) -> xr.Dataset:
@@ -155,7 +154,7 @@ def attention_split(weights: Float[np.ndarray, "sample layer head query key"], g
         )
     _periodic_plane(grid)
     kept = _placed(weights, grid)
-    aligned = _aligned(kept, grid.shape)
+    aligned = _aligned(kept, grid)
     average = aligned.mean(axis=0)
     static = average.mean(axis=-2, keepdims=True)
     parts = {
@@ -224,12 +223,10 @@ def _areas(grid: Grid, share: np.ndarray | None) -> Float[np.ndarray, "sample to
     return areas / areas.sum(axis=-1, keepdims=True)
 
 
-def _aligned(weights: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """``A[i, i + D]`` for every flat query ``i`` and flat offset ``D mod n``, on a periodic grid."""
-    cells = np.stack(np.unravel_index(np.arange(weights.shape[-1]), shape))
-    keys = (cells[:, :, None] + cells[:, None, :]) % np.reshape(shape, (-1, 1, 1))
-    flat = np.ravel_multi_index(tuple(keys), shape)
-    return np.take_along_axis(weights, flat.reshape(1, 1, 1, *flat.shape), axis=-1)
+def _aligned(weights: np.ndarray, grid: Grid) -> np.ndarray:
+    """``A[i, i + D]`` for every flat query ``i`` and flat ``D``, along axes with walls the key's own place."""
+    keys, _ = offsets(grid, slice(0, grid.size))
+    return np.take_along_axis(weights, keys.numpy().reshape(*[1] * (weights.ndim - 2), *keys.shape), axis=-1)
 
 
 def _periodic_plane(grid: Grid) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from gridvit.analysis.looking import Areas
+from gridvit.analysis.looking import Areas, Blocks
+from gridvit.analysis.offsets import offsets, places
 from gridvit.analysis.pairs import Pairs
 from gridvit.grid import Grid
 
@@ -38,7 +38,7 @@ class MeanStencil:
     @classmethod
     def of(
         cls,
-        blocks: Iterable[tuple[int, slice, Float[Tensor, "batch head query key"]]],
+        blocks: Blocks,
         grid: Grid,
         areas: Areas,
         extra: int = 0,
@@ -96,30 +96,6 @@ class RadialMean:
         bins = np.clip(np.searchsorted(edges, grid.distances(), side="right") - 1, 0, len(edges) - 2)
         profile = np.nan_to_num(self.lift[layer])[:, bins] * grid.areas.ravel()
         return put(weights, torch.from_numpy(profile).to(weights), self.extra)
-
-
-def places(grid: Grid) -> int:
-    """How many different queries there are: those along the axes that are not periodic."""
-    return int(np.prod([n for n, wraps in zip(grid.shape, grid.periodic, strict=True) if not wraps]))
-
-
-def offsets(grid: Grid, rows: slice, sign: int = 1) -> tuple[Int[Tensor, "query key"], Int[Tensor, "query"]]:
-    """The key at each offset from each query (with ``sign`` -1 the offset of each key), and the query's place.
-
-    Offsets are those along the periodic axes; along the others stands the key's own place.
-    """
-    cells = np.stack(np.unravel_index(np.arange(grid.size), grid.shape))
-    turns = np.array(grid.periodic)[:, None]
-    start = np.where(turns, cells[:, rows], 0)
-    keys = (cells[:, None, :] + sign * start[:, :, None]) % np.reshape(grid.shape, (-1, 1, 1))
-    fixed = [axis for axis, wraps in enumerate(grid.periodic) if not wraps]
-    shape = tuple(grid.shape[axis] for axis in fixed)
-    place = (
-        np.ravel_multi_index(tuple(cells[fixed][:, rows]), shape)
-        if fixed
-        else np.zeros(len(cells[0][rows]), int)
-    )
-    return torch.from_numpy(np.ravel_multi_index(tuple(keys), grid.shape)), torch.from_numpy(place)
 
 
 def put(

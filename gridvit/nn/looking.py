@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,6 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gridvit.grid import Grid
 from gridvit.nn.block import Block
 from gridvit.nn.groups import blocks_by_place
 from gridvit.nn.hidden import present_areas
@@ -19,66 +17,6 @@ from gridvit.nn.vit import ViT
 
 Condition = Float[Tensor, "batch condition"] | None
 Placed = Iterator[tuple[int, slice, Float[Tensor, "batch head query key"]]]
-
-
-@torch.no_grad()
-def attention_by_offset(
-    network: ViT, x: Float[Tensor, "batch input *space"], block: int = 256, condition: Condition = None
-) -> dict[str, Float[Tensor, "..."]]:
-    """s(D), the mean of A over states and over queries that a shift along the periodic axes takes to each other.
-
-    With b the mean over states, A - w = (s - w) + (b - s) + (A - b) are orthogonal, w the areas: their mean squares as
-    shares of the total are ``static``, ``position`` and ``content``, all 0 where A = w.
-
-    Returns:
-        ``stencil (layer, head, row, *token)``: D modulo the grid along periodic axes, the key's own place along the
-        others, a row for each place of a query along those (one where all are periodic); the shares (layer, head).
-    """
-    tokens = network.patches.tokens
-    rows = math.prod(n for n, wraps in zip(tokens.shape, tokens.periodic, strict=True) if not wraps)
-    many = tokens.size // rows
-    sums: dict[int, list[Tensor]] = {}
-    for layer, queries, weights in placed_maps(network, x, block, condition):
-        # What registers leave of a row is made a whole; without them rows are whole.
-        placed = weights / weights.sum(-1, keepdim=True) if network.config.registers else weights
-        mean = placed.mean(0)
-        keys, row = shifted_keys(tokens, queries, x.device)
-        aligned = mean.gather(-1, keys.expand(mean.shape[0], -1, -1))
-        kernel = mean.new_zeros(mean.shape[0], rows, tokens.size).index_add_(1, row, aligned)
-        found = [
-            kernel,
-            torch.linalg.vector_norm(placed, dim=(0, 2, 3)).square() / len(placed),
-            torch.linalg.vector_norm(mean, dim=(1, 2)).square(),
-        ]
-        sums[layer] = (
-            [one + two for one, two in zip(sums[layer], found, strict=True)] if layer in sums else found
-        )
-    kernel, every, average = (torch.stack(parts) for parts in zip(*sums.values(), strict=True))
-    kernel = kernel / many
-    areas = torch.from_numpy(tokens.areas.ravel() / tokens.areas.sum()).to(x.device)
-    # The key of an offset lies along the periodic axes anywhere; areas do not change along those.
-    static = many * (kernel - areas).square().sum((-2, -1))
-    position = (average - many * kernel.square().sum((-2, -1))).clamp(min=0)
-    parts = {"static": static, "position": position, "content": (every - average).clamp(min=0)}
-    total = torch.stack(list(parts.values())).sum(0)
-    shares = {name: torch.where(total > 0, part / total, 0) for name, part in parts.items()}
-    return {"stencil": kernel.unflatten(-1, tokens.shape), **shares}
-
-
-def shifted_keys(
-    tokens: Grid, queries: slice, device: torch.device
-) -> tuple[Int[Tensor, "query key"], Int[Tensor, "query"]]:
-    """The keys of some queries in the order of their offset along periodic axes; each query's row along the others."""
-    shape = tokens.shape
-    cells = torch.stack(torch.unravel_index(torch.arange(tokens.size, device=device), shape), -1)
-    asking = cells[queries]
-    flat = torch.zeros(len(asking), tokens.size, dtype=torch.int64, device=device)
-    row = torch.zeros(len(asking), dtype=torch.int64, device=device)
-    for axis, (size, wraps) in enumerate(zip(shape, tokens.periodic, strict=True)):
-        here = asking[:, axis, None] * int(wraps) + cells[:, axis]
-        flat = flat * size + here.remainder(size)
-        row = row if wraps else row * size + asking[:, axis]
-    return flat, row
 
 
 @torch.no_grad()

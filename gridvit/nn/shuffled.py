@@ -43,7 +43,9 @@ def first_parameters(network: ViT, blocks: int) -> Iterator[nn.Parameter]:
     if blocks < 0:
         return
     before = [network.embed, network.stem, network.place, network.conditioner, network.fine]
-    for module in (*before, *list(network.blocks)[:blocks]):
+    merging = network.merging
+    down = () if merging is None else (merging.merge, merging.down)  # what splits cells again comes after
+    for module in (*before, *down, *list(network.blocks)[:blocks]):
         if module is not None:
             yield from module.parameters()
     yield from (p for p in (network.registers, network.table) if isinstance(p, nn.Parameter))

@@ -63,7 +63,7 @@ def build(found: Findings, path: str | Path, title: str = "gridvit report", coas
         parts.append(sections.forecast(found.forecast, found.truth, coast))
     if found.analysis is not None:
         parts += [sections.scheme(found.analysis), sections.sphere(found.analysis)]
-        parts += [sections.attention(found.analysis, coast), towards.section(found.analysis)]
+        parts += [sections.attention(found.analysis, coast), towards.section(found.analysis, coast)]
         parts.append(sections.other(found.analysis, coast))
     if found.metrics:
         parts.append(sections.training(found.metrics))

@@ -22,6 +22,7 @@ from gridvit.report.canvas import (
     symmetric,
     wrap,
 )
+from gridvit.report.coast import Lines, draw_coast, on_globe
 from gridvit.report.page import Section
 from gridvit.report.tables import Table, number
 
@@ -47,7 +48,7 @@ TESTED = (
 )
 
 
-def section(analysis: xr.Dataset) -> Section:
+def section(analysis: xr.Dataset, coast: Lines = ()) -> Section:
     """Nothing where no maps were drawn."""
     title, text = (
         "What precedes a region",
@@ -57,13 +58,13 @@ def section(analysis: xr.Dataset) -> Section:
         return Section(title, text)
     shown: dict[str, Figure] = {}
     if analysis["towards_gradient"].ndim == 5:
-        shown = {MAPS: towards_maps(analysis), BLOCKS: block_panels(analysis)}
+        shown = {MAPS: towards_maps(analysis, coast), BLOCKS: block_panels(analysis, coast)}
     listed = {TESTED: hypothesis_table(analysis)} if "hypothesis_p" in analysis else {}
     return Section(title, text, shown, listed)
 
 
 @drawn
-def towards_maps(analysis: xr.Dataset) -> Figure:
+def towards_maps(analysis: xr.Dataset, coast: Lines = ()) -> Figure:
     """Gradient at the last frame | correlation, of the first input, a row for each of up to four entries.
 
     ``towards_gradient`` (towards, frame, input, y, x), ``towards_correlation`` and ``towards_significant``
@@ -72,7 +73,7 @@ def towards_maps(analysis: xr.Dataset) -> Figure:
     columns = [analysis["towards_gradient"].isel(input=0, frame=0)]
     if "towards_correlation" in analysis:
         columns.append(analysis["towards_correlation"].isel(input=0))
-    figure = _panels(columns)
+    figure = _panels(columns, coast)
     if "towards_significant" in analysis:
         for row, panel in zip(_rows(analysis), figure.axes[1 :: len(columns)], strict=False):
             _dots(panel, analysis["towards_significant"].isel(input=0, towards=row))
@@ -80,10 +81,10 @@ def towards_maps(analysis: xr.Dataset) -> Figure:
 
 
 @drawn
-def block_panels(analysis: xr.Dataset) -> Figure:
+def block_panels(analysis: xr.Dataset, coast: Lines = ()) -> Figure:
     """Pulse, occlusion and knock-out by block: ``towards_pulse`` (towards, input, y, x), the others without input."""
     names = [n for n in ("towards_occlusion", "towards_knock_out") if n in analysis]
-    return _panels([analysis["towards_pulse"].isel(input=0), *(analysis[name] for name in names)])
+    return _panels([analysis["towards_pulse"].isel(input=0), *(analysis[name] for name in names)], coast)
 
 
 def hypothesis_table(analysis: xr.Dataset) -> Table:
@@ -109,7 +110,7 @@ def _rows(analysis: xr.Dataset) -> list[int]:
     return np.unique(np.linspace(0, count - 1, ROWS).round().astype(int)).tolist()
 
 
-def _panels(columns: list[xr.DataArray]) -> Figure:
+def _panels(columns: list[xr.DataArray], coast: Lines) -> Figure:
     """A row for each entry, a column and a scale of its own for each array ``(towards, y, x)``."""
     rows = _rows(columns[0].to_dataset(name="a"))
     height = 1.7 + 0.9 / len(rows)  # of the colour bars below
@@ -122,6 +123,7 @@ def _panels(columns: list[xr.DataArray]) -> Figure:
             if not signed:
                 palette, norm.vmin = SEQUENTIAL, 0.0
             mesh = coloured(panel, array.isel(towards=row), norm, palette)
+            draw_coast(panel, coast if on_globe(array) else ())
             panel.set_title(str(array["towards"].values[row]), fontsize=8)
         colour_bar(figure, mesh, chosen, wrap(label(array)))
     y, x = (coordinate(columns[0], str(dim)) for dim in columns[0].dims[1:])

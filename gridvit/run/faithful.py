@@ -41,8 +41,7 @@ from gridvit.nn.shuffled import cascade
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
 from gridvit.run.cases import Cases
-from gridvit.run.looks import inputs, token_areas
-from gridvit.run.subject import Subject, held_queries
+from gridvit.run.subject import Subject
 
 COST = 2**23
 """Pairs of tokens: so many are looked at in all places together, and four times as many in ablations."""
@@ -69,7 +68,7 @@ def ablations(subject: Subject) -> xr.Dataset:
     """The loss of one step with attention made uniform, left to the bias alone, and frozen to its mean stencil."""
     step, tokens = subject.step, subject.step.token_grid
     states, context, truth = pairs(subject, affordable(tokens, 4 * COST, 4, len(subject.states)))
-    replaced = replacements(step, states, context)
+    replaced = replacements(subject.at(states, context))
     return ablation_losses(step, states, truth, replaced, step.scale[0].flatten(), context)
 
 
@@ -86,16 +85,14 @@ def pairs(subject: Subject, count: int) -> tuple[torch.Tensor, Context, torch.Te
     return states, context, torch.from_numpy(cases.truth[:, 0])
 
 
-def replacements(step: ModelStep, states: torch.Tensor, context: Context) -> dict[str, Replace]:
-    """What takes the place of attention, by name; the stencil is that of these states."""
-    network, tokens, extra = step.attending, step.token_grid, step.attending.config.registers
-    x, condition = inputs(step, states, context)
-    maps = network.attention_maps(x, held_queries(step, len(x)), condition)
-    areas = token_areas(step, states)
+def replacements(subject: Subject) -> dict[str, Replace]:
+    """What takes the place of attention, by name; the stencil is that of the states of ``subject``."""
+    network, tokens = subject.step.attending, subject.step.token_grid
+    areas, extra = subject.areas, network.config.registers
     if tokens.mesh is None and any(tokens.periodic):
-        frozen: Replace = MeanStencil.of(maps, tokens, areas, extra)
+        frozen: Replace = MeanStencil.of(subject.maps(), tokens, areas, extra)
     else:
-        table = attention_by_blocks(maps, tokens, areas, extra)
+        table = attention_by_blocks(subject.maps(), tokens, areas, extra)
         frozen = RadialMean(table["attention_radial"].values, Pairs(tokens), extra)
     return {"uniform": uniform(tokens), "bias": bias_alone(network), "mean stencil": frozen}
 
@@ -126,7 +123,8 @@ class Places:
     @cached_property
     def tokens(self) -> list[int]:
         """Spread evenly over the area of those that always have values."""
-        areas = token_areas(self.subject.step, self.states).min(axis=0)
+        areas = self.subject.areas
+        areas = (areas if len(areas) == 1 else areas[self.chosen]).min(axis=0)
         reached = np.cumsum(areas * (np.bincount(self.regions.ravel(), self.inside.ravel(), areas.size) > 0))
         wanted = (np.arange(self.count) + 0.5) / self.count * reached[-1]
         return [int(n) for n in np.searchsorted(reached, wanted)]
@@ -166,12 +164,11 @@ def maps(places: Places, step: ModelStep) -> dict[str, Float[np.ndarray, "case t
 
 def maps_of_case(places: Places, step: ModelStep, case: int) -> Iterator[tuple[str, torch.Tensor]]:
     """Each map of one case, among tokens with a place."""
-    network, extra = step.attending, step.attending.config.registers
-    state, context, token = places.states[case : case + 1], places.context(case), places.tokens[case]
-    x, condition = inputs(step, state, context)
+    state, token, extra = places.states[case : case + 1], places.tokens[case], step.attending.config.registers
+    here = places.subject.at(state, places.context(case), step)
     with torch.no_grad():
-        layers = head_means(network.attention_maps(x, condition=condition))
-        stays = residual_shares(network, x, condition)
+        layers = head_means(here.maps())
+        stays = residual_shares(step.attending, *here.inputs)
         yield "rollout", rollout_rows(layers, stays, [extra + token])[0, 0, extra:]
     readout = places.readout(case, step)
     if relevant(step):

@@ -10,17 +10,15 @@ from jaxtyping import Float
 from gridvit.analysis.attention_tables import table_of, zonal_table
 from gridvit.analysis.bloch import phase_average
 from gridvit.analysis.compare import MEASURED, window
-from gridvit.analysis.looking import Areas, attention_by_blocks
+from gridvit.analysis.looking import attention_by_blocks
 from gridvit.analysis.modified import modified_equation
 from gridvit.analysis.reach import attention_reach, outside_dependence
 from gridvit.analysis.signed import signed_stencil
 from gridvit.grid import Grid
-from gridvit.nn.hidden import present_areas
 from gridvit.nn.kernels import head_kernels
 from gridvit.nn.looking import bias_maps
 from gridvit.nn.step import ModelStep
-from gridvit.rollout import Context
-from gridvit.run.subject import LATITUDES, Subject, held_queries, inside
+from gridvit.run.subject import LATITUDES, Subject, inside
 from gridvit.stencil import Stencil
 
 BINS = 20  # of distance
@@ -32,7 +30,7 @@ def attention(subject: Subject) -> xr.Dataset:
     Beside it stands what the bias alone would make of attention. Blocks of queries are looked at one after another: no
     matrix of all pairs of tokens is held.
     """
-    tokens, found = subject.step.token_grid, looked(subject.step, subject.states, subject.context)
+    tokens, found = subject.step.token_grid, looked(subject)
     parts = [found]
     if tokens.mesh is None and any(tokens.periodic):
         parts += by_offset(subject)
@@ -40,35 +38,19 @@ def attention(subject: Subject) -> xr.Dataset:
     return xr.merge(parts, join="exact", combine_attrs="drop_conflicts")
 
 
-def looked(step: ModelStep, states: torch.Tensor, context: Context) -> xr.Dataset:
+def looked(subject: Subject) -> xr.Dataset:
     """``attention_distance`` and ``radial_lift`` of a step at some states, beside those of its bias alone."""
-    network, areas = step.attending, token_areas(step, states)
-    x, told = inputs(step, states, context)
-    maps = network.attention_maps(x, held_queries(step, len(x)), told)
-    found = attention_by_blocks(maps, step.token_grid, areas, network.config.registers, BINS)
-    return found.merge(alone(step, states, found))
+    registers = subject.step.attending.config.registers
+    found = attention_by_blocks(subject.maps(), subject.step.token_grid, subject.areas, registers, BINS)
+    return found.merge(alone(subject, found))
 
 
-@torch.no_grad()
-def inputs(
-    step: ModelStep, states: torch.Tensor, context: Context
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """What the network is given and told of the states."""
-    x = step.inputs(states, context)
-    return x, step.told(x, context)
-
-
-def token_areas(step: ModelStep, states: torch.Tensor) -> Areas:
-    """Areas of sum one: of the tokens (one row), or of what each state has of them."""
-    return present_areas(step.token_grid, step.token_share(states)).numpy()
-
-
-def alone(step: ModelStep, states: torch.Tensor, found: xr.Dataset) -> xr.Dataset:
+def alone(subject: Subject, found: xr.Dataset) -> xr.Dataset:
     """Distance and effective area of the bias without content, beside what is ``found`` of both together."""
-    network, share = step.attending, step.token_share(states)
-    block = held_queries(step, 1 if share is None else len(states))
-    maps = bias_maps(network, share, block)
-    bias = attention_by_blocks(maps, step.token_grid, token_areas(step, states), network.config.registers)
+    step, network = subject.step, subject.step.attending
+    share = step.token_share(subject.states)
+    maps = bias_maps(network, share, subject.block(1 if share is None else len(share)))
+    bias = attention_by_blocks(maps, step.token_grid, subject.areas, network.config.registers)
     named = {
         "bias_distance": ("attention_distance", "mean distance of attention by the bias alone"),
         "bias_rms": ("attention_rms", "root mean square distance of attention by the bias alone"),
@@ -130,7 +112,8 @@ def reach(subject: Subject) -> xr.Dataset:
     h = np.asarray(grid.spacing)
     courant = (found["modified_velocity"].values * step.dt / h).tolist()
     numbers = (np.diagonal(found["modified_diffusivity"].values).clip(0) * step.dt / h**2).tolist()
-    table = attention_reach(head_stencils(subject), step.period, courant, numbers)
+    beside = step.attending.config.depth if step.attending.config.local else 0  # a token for each block
+    table = attention_reach(head_stencils(subject), step.period, courant, numbers, beside)
     schemes = {MEASURED: phase_average(subject.rows).mean("state")} | subject.references[0]
     outside = outside_dependence(schemes, grid, courant, numbers)
     return table.assign_coords(axis=list(grid.names)).assign(outside_dependence=outside)
@@ -140,7 +123,7 @@ def zonal_stencils(stencil: Float[np.ndarray, "layer head row *token"], tokens: 
     """Zonally averaged attention of queries at a few latitudes."""
     table = zonal_table(stencil, tokens)
     rows = [int(np.abs(tokens.centers[0] - latitude).argmin()) for latitude in inside(LATITUDES, tokens)]
-    names = {"latitude": "query_latitude", "key_latitude": "token_key_latitude", "dlon": "token_dlon"}
+    names = {"latitude": "token_query_latitude", "key_latitude": "token_key_latitude", "dlon": "token_dlon"}
     return table.isel(latitude=rows).rename(names).to_dataset(name="attention_zonal")
 
 

@@ -60,6 +60,21 @@ def no_attention(subject: Subject) -> str:
     return "the network is one of your own" if isinstance(subject.step.network, Own) else ""
 
 
+def no_training(subject: Subject) -> str:
+    """Attention of some epochs."""
+    return no_attention(subject) or no_snapshots(subject)
+
+
+def no_ablations(subject: Subject) -> str:
+    """Attention that can be replaced."""
+    return no_attention(subject) or one_per_place(subject)
+
+
+def no_maps(subject: Subject) -> str:
+    """Attention of all layers at once."""
+    return no_attention(subject) or too_many(subject)
+
+
 def no_jacobian(subject: Subject) -> str:
     """It needs a variable that is predicted from itself, on a plane without walls or a whole globe."""
     if not subject.step.channels.prognostic:
@@ -163,13 +178,11 @@ def unmeasured(grid: Grid) -> str:
 PAIRS = 2**27  # of tokens, over all layers and heads: 1 GiB in float64
 MEASURES = (
     Measure("attention", attention, no_attention),
-    Measure(
-        "attention over the training", attention_over_training, lambda s: no_attention(s) or no_snapshots(s)
-    ),
+    Measure("attention over the training", attention_over_training, no_training),
     Measure("attention from places", lambda s: attention_places(s.step, s.states, s.context), no_attention),
     Measure("the signed stencils of heads", signed, no_signed),
-    Measure("ablations of attention", ablations, lambda s: no_attention(s) or one_per_place(s)),
-    Measure("the faithfulness of maps", faithfulness, lambda s: no_attention(s) or too_many(s)),
+    Measure("ablations of attention", ablations, no_ablations),
+    Measure("the faithfulness of maps", faithfulness, no_maps),
     Measure("the Jacobian", jacobian, no_jacobian),
     Measure("the modified equation", modified, no_modified),
     Measure("the errors of waves", waves, no_waves),

@@ -7,48 +7,38 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 import xarray as xr
 
-from gridvit.data.loading import within
-from gridvit.data.rounds import GIB
-from gridvit.data.windows import partition
 from gridvit.forecast import Forecaster
 from gridvit.nn.step import ModelStep
-from gridvit.rollout import Context
 from gridvit.run.folder import RunFolder
 from gridvit.run.looks import looked
-from gridvit.run.subject import Subject, some_states
-from gridvit.training.snapshots import snapshots
+from gridvit.run.subject import Subject
 
 KEPT = ("attention_distance", "attention_rms", "attention_ratio", "effective_area_fraction", "bias_distance",
         "attention_over_bias", "sink_mass", "dropped_mass", "attention_quantile", "attention_rms_along")  # fmt: skip
 
 
 def attention_over(
-    models: Mapping[Any, ModelStep | str | os.PathLike[str]],
-    states: torch.Tensor,
-    context: Context,
-    dim: str = "epoch",
+    subject: Subject, models: Mapping[Any, ModelStep | str | os.PathLike[str]], dim: str = "epoch"
 ) -> xr.Dataset:
     """``attention_distance`` and its like of several models at the same states, along a new dimension.
 
     Args:
+        subject: whose states they are.
         models: by label: steps, run folders or model files, which are loaded one at a time.
-        states: of all models.
-        context: of the states.
         dim: name of the new dimension.
     """
     found = []
     for model in models.values():
         step = model if isinstance(model, ModelStep) else Forecaster.load(model).step
-        found.append(looked(step, states, context)[list(KEPT)])
+        found.append(looked(subject.at(subject.states, subject.context, step))[list(KEPT)])
     return xr.concat(found, xr.Variable(dim, list(models)), coords="minimal", compat="override")
 
 
 def attention_over_training(subject: Subject) -> xr.Dataset:
     """Names with ``training_`` before them, by epoch, of the snapshots that ``training.keep`` asked for."""
-    table = attention_over(subject.snapshots, subject.states, subject.context)
+    table = attention_over(subject, subject.snapshots)
     named = table.rename({name: f"training_{name}" for name in KEPT})
     return named.assign_coords(epoch=("epoch", table["epoch"].values, {"long_name": "epochs", "units": "1"}))
 
@@ -71,15 +61,8 @@ def attention_over_runs(runs: Sequence[str | os.PathLike[str]], data: xr.Dataset
     """
     found = []
     for run in runs:
-        folder = RunFolder(Path(run))
-        forecaster, config = Forecaster.load(folder.path), folder.config
-        channels = forecaster.step.channels
-        fields = folder.fields(forecaster, data)
-        test = partition(config.data.split, fields, channels.history - 1 + channels.leads[-1])["test"]
-        test = within(test, config.data.buffer * GIB, "analysed of the test part")
-        states, context = some_states(forecaster.step, test, config.evaluation.states)
-        kept = snapshots(folder.path)
-        table = attention_over(kept or {0: forecaster.step}, states, context)
-        found.append(table if kept else table.isel(epoch=0, drop=True))
+        subject = Subject.of(RunFolder(Path(run)), data)
+        table = attention_over(subject, subject.snapshots or {0: subject.step})
+        found.append(table if subject.snapshots else table.isel(epoch=0, drop=True))
     names = xr.Variable("run", [Path(run).name for run in runs])
     return xr.concat(found, names, coords="minimal", compat="override", join="exact")

@@ -60,14 +60,14 @@ def no_aim(subject: Subject) -> str:
 
 
 def model_maps(subject: Subject, aim: Aim, blocks: Blocks) -> xr.Dataset:
-    """Of the trained step."""
-    step, double, states = subject.step, subject.double, subject.states
-    slopes = gradient_maps(aim.readout(double, subject.context), states.double(), seen(double))
+    """Of the trained step, at the states at which Jacobians are measured."""
+    step, double, (states, context) = subject.step, subject.double, subject.somewhere
+    slopes = gradient_maps(aim.readout(double, context), states, seen(double))
     there = (step.presence[step.channels.input_places] > 0).numpy()
     for name in slopes.data_vars:
         slopes[name] = slopes[name].where(there)  # land has no slope
     boxes = block_maps(
-        aim.readout(step, subject.context), states, seen(step), blocks, blinded(subject, blocks)
+        aim.readout(step, context), states.to(subject.states), seen(step), blocks, blinded(subject, blocks)
     )
     return xr.merge([slopes, boxes], join="exact", combine_attrs="drop_conflicts")
 

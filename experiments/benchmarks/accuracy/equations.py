@@ -18,8 +18,8 @@ from jaxtyping import Float
 from gridvit.config import SimulateConfig
 from gridvit.data.simulate import dataset, prepared, simulate
 from gridvit.data.simulate_files import write
-from gridvit.data.simulate_steps import conditions, grid_of
-from gridvit.physics import equation_from
+from gridvit.data.simulate_steps import conditions, good_for, grid_of
+from gridvit.physics import Coarse, Solver, equation_from
 from gridvit.physics.coarse import resampled
 from gridvit.physics.fourier import Waves
 
@@ -154,6 +154,19 @@ class Case:
             config = replace(config, shape=self.fine)
         number = 100 * seed + list(self.splits).index(split)
         return self.source.frames(replace(config, samples=chosen.samples, steps=chosen.steps, seed=number))
+
+    def coarse(self, cells: tuple[int, ...]) -> Coarse:
+        """A step of second-order differences on fewer cells, with as few substeps as are stable there.
+
+        Raises:
+            InputError: cells too wide for the equation.
+        """
+        config, method = self.source.config, good_for(self.source.config).method
+        config = replace(config, shape=cells, scheme=method, accuracy=2, substeps=0, cutoff=1.0)
+        found, grid = prepared(config), grid_of(config)
+        equation, walls = equation_from(config.equation, config.parameters), conditions(config.boundary, grid)
+        solver = Solver(equation, grid, config.dt, method, found.substeps, boundary=walls)
+        return Coarse(solver, grid_of(self.source.config))
 
 
 def _plane(equation: str, **settings: Any) -> SimulateConfig:
