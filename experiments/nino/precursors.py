@@ -181,7 +181,7 @@ def drawing(grid: Grid, classical: xr.Dataset, model: np.ndarray) -> Figure:
     columns = {
         "correlation": classical["correlation"],
         "correlation given two months of Niño 3.4": classical["partial"],
-        "gradient of the networks, over caps": slope,
+        "gradient of the networks": slope,
     }
     figure, axes = panels(9, 3, 1.3, sharex=True, sharey=True)
     for column, (name, array) in enumerate(columns.items()):
