@@ -164,6 +164,8 @@ class TrainingConfig:
             over which heads attend: above 0 encourages near, below 0 far, such as -0.1 for a teleconnection; 0 for
             nothing.
         shift: periodic axes along which each batch is rolled by a random number of cells.
+        keep: epochs after which the weights are kept in ``snapshots``, 0 for those before the first, such as
+            [0, 1, 2, 5, 10, 30]: what ``gridvit analyse`` measures over the training.
         seed: seed of weights, data order and shifts.
         workers: processes that prepare batches; none is right for data in memory.
         checkpoint_minutes: between checkpoints within an epoch; 0 for one at the end of each epoch alone.
@@ -191,6 +193,7 @@ class TrainingConfig:
     slopes: float | int = 0.0
     reach: float | int = 0.0
     shift: tuple[str, ...] = ()
+    keep: tuple[int, ...] = ()
     seed: int = 0
     workers: int = 0
     checkpoint_minutes: float | int = 10.0
@@ -202,7 +205,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         require(self, 1, "epochs", "batch_size", "devices", "nodes")
-        require(self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers")
+        require(
+            self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers", "keep"
+        )
         require(self, 0, "checkpoint_minutes", "slopes")
         if any(weight < 0 for weight in self.weights.values()):
             raise InputError("training.weights of at least 0", str(self.weights), "correct them")

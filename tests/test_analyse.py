@@ -23,7 +23,6 @@ from gridvit.nn.bias import make_bias
 from gridvit.rollout import Context
 from gridvit.run.cases import Cases
 from gridvit.run.looks import attention, token_stencils
-from gridvit.run.places import attention_places, spread
 from gridvit.run.references import energetic, first_variable, schemes
 from gridvit.run.solvers import solvers
 from gridvit.run.subject import LATITUDES, Subject, inside
@@ -179,7 +178,11 @@ def test_attention_by_blocks_is_that_of_whole_matrices(
     expected = attention_distance(weights, tokens, share=share)
     expected["attention_radial"] = radial_lift(weights, tokens, share=share)
     if grid.is_sphere:
-        names = {"latitude": "query_latitude", "key_latitude": "token_key_latitude", "dlon": "token_dlon"}
+        names = {
+            "latitude": "token_query_latitude",
+            "key_latitude": "token_key_latitude",
+            "dlon": "token_dlon",
+        }
         rows = [int(np.abs(tokens.centers[0] - x).argmin()) for x in inside(LATITUDES, tokens)]
         zonal = zonal_stencil(weights, tokens).isel(latitude=rows).rename(names)
         expected = expected.merge(zonal.to_dataset(name="attention_zonal"))
@@ -189,40 +192,12 @@ def test_attention_by_blocks_is_that_of_whole_matrices(
     split = shares(weights, tokens)
     for name in ("static", "position", "content"):
         np.testing.assert_allclose(found[f"attention_{name}"], split[name], rtol=1e-5, atol=1e-8)
-    assert set(found) - {f"attention_{name}" for name in split} == {*expected, "bias_kernel", "bias_length"}
+    alone = {"bias_distance", "bias_rms", "bias_effective_area_fraction", "attention_over_bias"}
+    beside = {*alone, *(f"attention_{name}" for name in split), "bias_kernel", "bias_length"}
+    assert set(found) - beside == set(expected)
     for name, table in expected.items():
         xr.testing.assert_allclose(found[name], table, rtol=1e-6, atol=1e-6)
         assert found[name].attrs == table.attrs
-
-
-@pytest.mark.parametrize("gaps", [False, True])
-def test_attention_from_places_is_rows_of_whole_matrices(gaps: bool) -> None:
-    torch.manual_seed(3)
-    grid = Grid.regular((6, 10))
-    config = ModelConfig(patch=(2, 2), width=48, depth=2, heads=3, registers=2)
-    presence = torch.full((1, *grid.shape), 0.5) if gaps else None
-    step = ModelStep(config, grid, Channels(("u",)), 1.0, *torch.ones(3, 1), presence=presence).eval()
-    states = torch.randn(5, 1, *grid.shape)
-    states[:, :, :2, :2] = torch.nan if gaps else 0.5
-    found = attention_places(step, states, Context(torch.zeros(5, dtype=torch.float64)))["attention_map"]
-    weights = step.attention_weights(states[:4]).numpy()  # without registers
-    weights = (weights / weights.sum(-1, keepdims=True)).mean(0)
-    areas = np.ones(15)
-    areas[0] = np.nan if gaps else 1
-    expected = weights / (areas / np.nansum(areas))
-    assert found.dims == ("place", "layer", "head", "token_y", "token_x")
-    assert np.allclose(
-        found.values.reshape(15, 2, 3, 15), expected.transpose(2, 0, 1, 3), rtol=1e-5, equal_nan=True
-    )
-    assert found.attrs["states"] == 4
-    assert (found["place_y"].values[7], found["place_x"].values[7]) == (3.0, 5.0)
-
-
-def test_places_are_all_tokens_or_spread_evenly() -> None:
-    grid = Grid.regular((6, 10))
-    assert spread(grid, 60).tolist() == list(range(60))
-    assert spread(grid, 15).tolist() == [11, 13, 15, 17, 19, 31, 33, 35, 37, 39, 51, 53, 55, 57, 59]
-    assert spread(grid, 1).tolist() == [35]
 
 
 def test_latitudes_inside_a_region() -> None:

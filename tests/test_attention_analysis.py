@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from attention_data import random_rows, uniform
-from scipy.special import i0
+from scipy.special import i0, spherical_in
 
 from gridvit.analysis import attention
 from gridvit.errors import InputError
@@ -25,7 +25,7 @@ def fisher(grid: Grid, kappa: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("n", [11, 12])
-def test_a_uniform_periodic_line_has_the_textbook_distance(n: int) -> None:
+def test_27_a_uniform_periodic_line_has_the_textbook_distance(n: int) -> None:
     found = attention.attention_distance(uniform(Grid.regular((n,))), Grid.regular((n,)))
     want = n / 4 if n % 2 == 0 else (n**2 - 1) / (4 * n)
     np.testing.assert_allclose(found.attention_distance, want, rtol=1e-13)
@@ -36,7 +36,7 @@ def test_a_uniform_periodic_line_has_the_textbook_distance(n: int) -> None:
 
 
 @pytest.mark.parametrize("n", [7, 10])
-def test_a_uniform_open_line_has_the_textbook_distance(n: int) -> None:
+def test_27_a_uniform_open_line_has_the_textbook_distance(n: int) -> None:
     grid = Grid.regular((n,), periodic=False)
     found = attention.attention_distance(uniform(grid), grid)
     np.testing.assert_allclose(found.attention_distance, (n**2 - 1) / (3 * n), rtol=1e-13)
@@ -47,7 +47,7 @@ def test_a_uniform_open_line_has_the_textbook_distance(n: int) -> None:
     ("periodic", "want"),
     [(True, (np.sqrt(2) + np.arcsinh(1)) / 6), (False, (2 + np.sqrt(2) + 5 * np.arcsinh(1)) / 15)],
 )
-def test_the_unit_square_and_torus_converge_to_their_integrals(periodic: bool, want: float) -> None:
+def test_27_the_unit_square_and_torus_converge_to_their_integrals(periodic: bool, want: float) -> None:
     errors = []
     for n in (12, 24):
         grid = Grid.regular((n, n), (1.0, 1.0), periodic=periodic)
@@ -62,7 +62,7 @@ def test_the_unit_square_and_torus_converge_to_their_integrals(periodic: bool, w
 
 @pytest.mark.parametrize(("n_lat", "n_lon"), [(7, 10), (8, 14)])
 @pytest.mark.parametrize("rows", [uniform, area_rows])
-def test_uniform_attention_on_the_sphere_looks_a_quarter_around_it(n_lat: int, n_lon: int, rows) -> None:
+def test_24_uniform_attention_on_the_sphere_looks_a_quarter_around_it(n_lat: int, n_lon: int, rows) -> None:
     grid = Grid.latlon(n_lat, n_lon, radius=1.0)
     found = attention.attention_distance(rows(grid), grid)
     np.testing.assert_allclose(found.attention_distance, np.pi / 2, rtol=1e-12)
@@ -83,7 +83,7 @@ def test_queries_count_by_area() -> None:
     assert float(found.effective_area_fraction[0, 0]) == pytest.approx(want, rel=1e-12)
 
 
-def test_the_mean_square_distance_on_the_sphere() -> None:
+def test_25_the_mean_square_distance_on_the_sphere() -> None:
     grid = Grid.latlon(16, 32, radius=1.0)
     found = attention.attention_distance(area_rows(grid), grid)
     assert float(found.attention_rms[0, 0]) ** 2 == pytest.approx((np.pi**2 - 4) / 2, rel=5e-3)
@@ -102,7 +102,7 @@ def test_the_effective_area_sees_a_missing_area_weight() -> None:
 
 
 @pytest.mark.parametrize("kappa", [0.7, 4.0])
-def test_a_von_mises_fisher_head_has_its_closed_forms(kappa: float) -> None:
+def test_26_a_von_mises_fisher_head_has_its_closed_forms(kappa: float) -> None:
     grid = Grid.latlon(16, 32, radius=1.0)
     weights = fisher(grid, kappa)
     found = attention.attention_distance(weights, grid)
@@ -120,6 +120,22 @@ def test_a_von_mises_fisher_head_has_its_closed_forms(kappa: float) -> None:
     np.testing.assert_allclose(lift, middle, rtol=0.06)
 
 
+@pytest.mark.parametrize("kappa", [0.7, 4.0])
+def test_26_a_von_mises_fisher_head_scales_spherical_harmonics(kappa: float) -> None:
+    grid = Grid.gaussian(20, 41, radius=1.0)
+    rows, (x, y, z) = fisher(grid, kappa)[0, 0], grid.positions.T
+    for degree, harmonic in (
+        (0, 1 + 0 * z),
+        (1, z),
+        (1, x),
+        (2, x * y),
+        (2, 3 * z**2 - 1),
+        (3, 5 * z**3 - 3 * z),
+    ):
+        ratio = spherical_in(degree, kappa) / spherical_in(0, kappa)
+        np.testing.assert_allclose(rows @ harmonic, ratio * harmonic, atol=1e-14)
+
+
 def _fisher_bin(kappa: float, low: float, high: float) -> float:
     """Mean of kappa e^(kappa cos) / sinh(kappa) over a ring, area-weighted."""
     gain = (np.exp(kappa * np.cos(low)) - np.exp(kappa * np.cos(high))) / np.sinh(kappa)
@@ -134,13 +150,12 @@ def test_uniform_attention_lifts_nothing_and_fills_the_area(grid: Grid) -> None:
     lift = attention.radial_lift(rows, grid, 7)
     np.testing.assert_allclose(lift.values[np.isfinite(lift)], 1.0, rtol=1e-12)
     assert np.isfinite(lift).sum() >= 5
-    np.testing.assert_allclose(
-        attention.attention_distance(rows, grid).effective_area_fraction, 1.0, rtol=1e-12
-    )
-    np.testing.assert_allclose(attention.received_attention(rows, grid), 1.0, rtol=1e-12)
+    found = attention.attention_distance(rows, grid)
+    np.testing.assert_allclose(found.effective_area_fraction, 1.0, rtol=1e-12)
+    np.testing.assert_allclose(found.received_attention, 1.0, rtol=1e-12)
 
 
-def test_an_even_cap_fills_its_own_share_of_the_area() -> None:
+def test_28_an_even_cap_fills_its_own_share_of_the_area() -> None:
     grid = Grid.latlon(18, 36)
     areas = grid.areas.ravel() / grid.areas.sum()
     cap = areas * (grid.positions[:, 2] > np.sin(np.deg2rad(50)))
@@ -196,12 +211,18 @@ def test_a_sink_receives_what_it_takes_from_the_rest() -> None:
     grid = Grid.regular((5,))
     rows = np.full((1, 1, 5, 5), 0.1)
     rows[..., 2] = 0.6
-    found = attention.received_attention(rows, grid)
-    np.testing.assert_allclose(found[0, 0], [0.5, 0.5, 3.0, 0.5, 0.5], rtol=1e-12)
-    assert found.dims == ("layer", "head", "x")
+    found = attention.attention_distance(rows, grid, sink=2.9)
+    np.testing.assert_allclose(found.received_attention[0, 0], [0.5, 0.5, 3.0, 0.5, 0.5], rtol=1e-12)
+    assert found.received_attention.dims == ("layer", "head", "token_x")
+    assert (found.sink_tokens.item(), attention.attention_distance(rows, grid).sink_tokens.item()) == (1, 0)
+    assert found.sink_mass.item() == pytest.approx(0.6, rel=1e-12)
+    # without the sink each query has four keys alike, itself among them unless it is the sink: the pairs are 0, 1, 1, 2
+    # and so on from each place of the ring of five, 2 at most
+    ways = [min(abs(i - j), 5 - abs(i - j)) for i in range(5) for j in (0, 1, 3, 4)]
+    assert found.attention_distance_without_sinks.item() == pytest.approx(np.mean(ways), rel=1e-12)
 
 
-def test_rollout_of_identity_and_of_uniform_layers(rng: np.random.Generator) -> None:
+def test_29_rollout_of_identity_and_of_uniform_layers(rng: np.random.Generator) -> None:
     n, layers = 7, 3
     identity = np.broadcast_to(np.eye(n), (layers, 2, n, n)).copy()
     np.testing.assert_allclose(attention.attention_rollout(identity), np.eye(n), atol=1e-15)

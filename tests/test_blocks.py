@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from attention_data import looked
 
 from gridvit.analysis.attention import attention_distance, radial_lift
 from gridvit.channels import Channels
@@ -14,7 +15,6 @@ from gridvit.config import ModelConfig
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ModelStep, ViT
-from gridvit.nn.looking import attention_statistics
 
 TORUS, SPHERE = Grid.regular((6, 10), (3.0, 5.0)), Grid.latlon(7, 12, poles=True)
 SMALL = ModelConfig(patch=(1, 2), width=48, depth=2, heads=3)
@@ -164,19 +164,16 @@ def test_streamed_statistics_are_those_of_the_whole(name: str, grid: Grid) -> No
     with torch.no_grad():
         made(x, lambda _, weights: seen.append(weights) or weights)
     weights, tokens = torch.stack(seen, 1).numpy(), made.patches.tokens
-    found = attention_statistics(made, x, bins=6, block=7)
+    found = looked(made, x, bins=6, block=7)
     extra = made.config.registers
     expected = attention_distance(weights, tokens, extra)
-    for ours, theirs in (
-        ("distance", "attention_distance"),
-        ("rms", "attention_rms"),
-        ("area", "effective_area_fraction"),
-        ("dropped", "dropped_mass"),
-    ):
-        np.testing.assert_allclose(found[ours], expected[theirs], rtol=2e-5, atol=1e-6)
-    placed = weights[..., extra:, extra:]
-    placed = placed / placed.sum(-1, keepdims=True)
-    np.testing.assert_allclose(found["lift"], radial_lift(placed, tokens, 6), rtol=5e-5, atol=1e-6)
+    for table in (*expected, "attention_radial"):
+        if table in ("attention_quantile", "attention_uniform_quantile"):
+            continue  # of finer bins here
+        wanted = (
+            radial_lift(weights, tokens, 6, extra=extra) if table == "attention_radial" else expected[table]
+        )
+        np.testing.assert_allclose(found[table], wanted, rtol=5e-5, atol=1e-6)
 
 
 def test_streamed_statistics_with_gaps() -> None:
@@ -188,11 +185,18 @@ def test_streamed_statistics_with_gaps() -> None:
         made(x, lambda _, weights: seen.append(weights) or weights)
     weights, tokens, share = torch.stack(seen, 1).numpy(), made.patches.tokens, made.share(x).numpy()
     assert share.min() == 0
-    found = attention_statistics(made, x, bins=6, block=7)
+    found = looked(made, x, bins=6, block=7)
     expected = attention_distance(weights, tokens, share=share)
-    np.testing.assert_allclose(found["distance"], expected["attention_distance"], rtol=2e-5)
-    np.testing.assert_allclose(found["area"], expected["effective_area_fraction"], rtol=2e-5)
-    np.testing.assert_allclose(found["lift"], radial_lift(weights, tokens, 6, share), rtol=5e-5, atol=1e-6)
+    for name in (
+        "attention_distance",
+        "effective_area_fraction",
+        "attention_distance_map",
+        "received_attention",
+    ):
+        np.testing.assert_allclose(found[name], expected[name], rtol=2e-5)
+    assert np.isnan(found["received_attention"]).any() == (share.max(0).min() == 0)
+    lift = radial_lift(weights, tokens, 6, share)
+    np.testing.assert_allclose(found["attention_radial"], lift, rtol=5e-5, atol=1e-6)
 
 
 def test_analysis_sees_tokens_only() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from attention_data import looked
 from test_blocks import CHOICES, SMALL, SPHERE, TORUS, fields
 
 from gridvit.cli import main
@@ -22,7 +23,6 @@ from gridvit.errors import InputError
 from gridvit.forecast import Forecaster
 from gridvit.grid import Grid
 from gridvit.nn import ViT
-from gridvit.nn.looking import attention_statistics
 from gridvit.rollout import Context, rollout
 from gridvit.run.cases import Cases
 from gridvit.run.solvers import solved
@@ -114,8 +114,8 @@ def test_maps_and_statistics_are_those_of_the_state_that_is_told() -> None:
         made(x, lambda _, weights: seen.append(weights) or weights, condition)
     for layer, rows, weights in made.attention_maps(x, 30, condition):
         torch.testing.assert_close(weights, seen[layer][:, :, rows], atol=1e-5, rtol=1e-4)
-    found = (attention_statistics(made, x, condition=told)["distance"] for told in (condition, -condition))
-    assert (next(found) - next(found)).abs().max() > 1e-3
+    found = (looked(made, x, condition=told)["attention_distance"] for told in (condition, -condition))
+    assert abs(next(found) - next(found)).max() > 1e-3
 
 
 def test_a_condition_of_the_wrong_shape_is_refused() -> None:

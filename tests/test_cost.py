@@ -104,12 +104,11 @@ def test_a_coarse_solver_stays_on_its_grid_between_the_leads(rng: np.random.Gene
 
 def test_costs_of_models_are_of_one_forecast() -> None:
     cases = cases_of(LINE, (1, 3))
-    made, cost = costed(lambda some: some.truth * 2, cases)
-    np.testing.assert_array_equal(made, 2 * cases.truth)
+    cost = costed(lambda some: some.truth * 2, cases)
     assert cost.seconds < 0.1
     assert np.isnan(cost.operations)  # NumPy's
     ((_, maker),) = solved(cases, 1).items()
-    _, cost = costed(maker, cases)
+    cost = costed(maker, cases)
     assert cost.operations == pytest.approx(3 * STEP)
     errors = np.array([[[4.0, 9.0]], [[0.0, 9.0]]])
     error = scaled_error(errors, np.array([2.0, 9.0]))

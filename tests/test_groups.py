@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from attention_data import looked
 
 from gridvit.channels import Channels
 from gridvit.config import ModelConfig
@@ -18,7 +19,6 @@ from gridvit.nn.bias import AreaWeighted, make_bias
 from gridvit.nn.bias.groups import Grouped
 from gridvit.nn.groups import by_place
 from gridvit.nn.inputs import Inputs, grouped
-from gridvit.nn.looking import attention_statistics
 from gridvit.nn.window import Window
 from gridvit.rollout import Context
 from gridvit.run.check import blocks_passed
@@ -135,7 +135,7 @@ def test_fast_and_explicit_paths_shifts_and_maps(config: ModelConfig, grid: Grid
         torch.testing.assert_close(maps.sum(-1), torch.ones(2, 3, lead + tokens))
     rows = [rows for layer, rows, _ in made.attention_maps(x, 3) if layer == 1]
     assert [row.start for row in rows] == [0, *(row.stop for row in rows[:-1])]
-    assert attention_statistics(made, x, block=5)["distance"].shape == (2, 3)
+    assert looked(made, x, block=5)["attention_distance"].shape == (2, 3)
 
 
 def test_weights_by_place_by_hand() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from attention_data import looked
 
 from gridvit.analysis.attention import attention_distance
 from gridvit.channels import Channels
@@ -14,7 +15,6 @@ from gridvit.config import ModelConfig
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ModelStep, ViT
-from gridvit.nn.looking import attention_statistics
 
 SMALL = ModelConfig(patch=(1, 2), width=48, depth=1, heads=3, levels=(1,))
 TWO = replace(SMALL, patch=(1, 1), levels=(1, 2), registers=2)
@@ -86,9 +86,9 @@ def test_what_analysis_sees_is_the_coarsest_level() -> None:
     seen: list[torch.Tensor] = []
     with torch.no_grad():
         made(x, lambda _, weights: seen.append(weights) or weights)
-    found = attention_statistics(made, x, bins=4, block=7)
+    found = looked(made, x, bins=4, block=7)
     expected = attention_distance(torch.stack(seen, 1).numpy(), made.patches.tokens, 2)
-    np.testing.assert_allclose(found["distance"], expected["attention_distance"], rtol=2e-5)
+    np.testing.assert_allclose(found["attention_distance"], expected["attention_distance"], rtol=2e-5)
     numbers = torch.zeros(2), torch.ones(2), torch.ones(2)
     step = ModelStep(TWO, SPHERE, Channels(("a", "b")), 1.0, *numbers)
     tokens = SPHERE.coarsen((4, 4))

@@ -62,6 +62,9 @@ def test_networks_without_a_straight_way_say_so() -> None:
         match=r"got the norm comes after the sum, on the straight way: take the Jacobian \(probe\)",
     ):
         head_kernels(network(norm="post"), torch.zeros(1, 2, 6, 6, dtype=torch.float64))
-    assert "convolutions" in without_kernels(network(decode="conv"))
+    for ends in ({"embed": "conv"}, {"decode": "conv"}):
+        assert "mix cells of several patches" in without_kernels(network(**ends))
+    beside = "convolutions beside attention mix neighbouring tokens"
+    assert without_kernels(network(local=True)) == beside
     assert "several levels" in without_kernels(ViT(ModelConfig(patch=(1, 1), levels=(1,), width=32, depth=1, heads=2,
                                                                harmonics=1), Grid.regular((8, 8)), 1, 1))  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import import_module
 
 import numpy as np
@@ -9,11 +10,11 @@ import pytest
 import torch
 import xarray as xr
 
+from gridvit.analysis.attention import attention_distance
 from gridvit.channels import Channels
 from gridvit.config import EvaluationConfig, ModelConfig, RunConfig, SimulateConfig
 from gridvit.data.fields import Fields, load
 from gridvit.data.simulate import simulate
-from gridvit.grid import Grid
 from gridvit.nn import ModelStep
 from gridvit.run.analyse import measured
 from gridvit.run.measures import MEASURES
@@ -79,7 +80,10 @@ def missing(whole: Subject) -> dict[str, str]:
 
 def test_what_cannot_be_measured_says_why(fields: Fields, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = subject(fields, 0.02)
-    assert not any(missing(whole).values())
+    reasons = missing(whole)
+    assert [(name, why) for name, why in reasons.items() if why] == [
+        ("attention over the training", "training.keep asked for no snapshots")
+    ]
     monkeypatch.setattr(import_module("gridvit.run.measures"), "PAIRS", 100)
     assert missing(whole)["the routing share"] == "the weights of 1e+03 pairs of tokens would have to be held"
     whole.states[0, 0, 1, 2] = torch.nan
@@ -89,11 +93,43 @@ def test_what_cannot_be_measured_says_why(fields: Fields, monkeypatch: pytest.Mo
     assert alone["the dependence on the state"] == "it needs two states"
 
 
-def test_on_a_sphere_only_heads_and_rows_by_latitude_are_measured(fields: Fields) -> None:
-    grid = Grid.latlon(6, 12)
-    step = ModelStep(MODEL, grid, Channels(("u",)), 1.0, *torch.ones(3, 1)).eval()
-    whole = Subject(step, torch.randn(3, 1, 6, 12), subject(fields, 0.0).context, fields, fields, RunConfig())
+def test_on_a_sphere_heads_maps_and_rows_by_latitude_are_measured() -> None:
+    config = SimulateConfig("barotropic-vorticity", shape=(8, 16), samples=1, steps=4, cutoff=2.0, substeps=1)
+    fields = load(simulate(config))
+    step = ModelStep(
+        replace(MODEL, patch=(2, 4)), fields.grid, Channels(fields.names), 1.0, *torch.ones(3, 1)
+    ).eval()
+    torch.nn.init.normal_(step.network.decode.weight, std=0.1)
+    whole = Subject(step, *some_states(step, fields, 3), fields, fields, RunConfig())
     reasons = missing(whole)
     plane = "it needs a variable predicted from its own past on a plane periodic along every axis"
-    assert [name for name, why in reasons.items() if not why] == ["attention", "the Jacobian"]
-    assert all(why == plane for name, why in reasons.items() if why)
+    taken = ["attention", "ablations of attention", "the faithfulness of maps", "the Jacobian"]
+    assert [name for name, why in reasons.items() if not why] == taken
+    assert {why for why in reasons.values() if why} == {plane, "training.keep asked for no snapshots"}
+    found = xr.merge([*measured(whole)], join="exact", combine_attrs="drop_conflicts")
+    assert found["token_latitude"].size == found["token_key_latitude"].size == 4
+    assert found["attention_zonal"].dims[2:] == ("token_query_latitude", "token_key_latitude", "token_dlon")
+
+
+def test_convolutions_beside_attention(fields: Fields) -> None:
+    torch.manual_seed(1)
+    ends = {"embed": "conv", "decode": "conv", "channels": 5, "between": 7}
+    config = replace(MODEL, patch=(2, 2), local=True, **ends)
+    step = ModelStep(config, fields.grid, Channels(("u",)), 1.0, *torch.ones(3, 1)).eval()
+    for parameter in (p for n, p in step.network.named_parameters() if "conv" in n or "decode" in n):
+        torch.nn.init.normal_(parameter, std=0.3)
+    states, context = some_states(step, fields, 3)
+    whole = Subject(step, states, context, fields, fields, RunConfig(evaluation=EvaluationConfig(states=3, cells=4)))
+    why = "convolutions before or after the tokens mix cells of several patches"
+    assert missing(whole)["the signed stencils of heads"] == why
+    taken = ("attention", "ablations of attention", "the faithfulness of maps", "the routing share")
+    parts = [m.found(whole) for m in MEASURES if m.name in (*taken, "the reach of attention")]
+    found = xr.merge(parts, join="exact", combine_attrs="drop_conflicts")
+    weights = step.attention_weights(states).numpy()
+    want = attention_distance(weights, step.token_grid)["attention_distance"]
+    np.testing.assert_allclose(found["attention_distance"], want, rtol=1e-5)
+    # the heads' own reach, a token for each of the two convolutions between tokens
+    reach = found["reach"].max("head").sum("layer") + 2 - found["signal_reach"]
+    np.testing.assert_array_equal(found["cfl_reach"], reach)
+    # a rollout sees what comes before the decoder, and nothing of it
+    assert found["randomised_similarity"].sel(map="rollout", randomised="decode") == pytest.approx(1.0)

@@ -160,6 +160,31 @@ def test_burgers_engquist_osher_identities(n: int) -> None:
     np.testing.assert_allclose(j @ u, 2 * after - u, atol=1e-14)
 
 
+def test_a_limiter_scheme_is_its_own_jacobian_on_the_state() -> None:
+    """SCIENCE 19: F(a u) = a F(u) gives J u = F(u) by Euler, though J has other weights than the scheme."""
+    n, c = 19, 0.4
+
+    def share(u: Tensor) -> Tensor:
+        """Of the left neighbour, by van Leer's limiter phi of the slopes' ratio."""
+        low, high = u - u.roll(1, -1), u.roll(-1, -1) - u
+        ratio = low / high
+        limited = (ratio + ratio.abs()) / (1 + ratio.abs())
+        return c * (1 + (1 - c) / 2 * (limited / ratio - limited.roll(1, -1)))
+
+    def van_leer(u: Tensor) -> Tensor:
+        return share(u) * u.roll(1, -1) + (1 - share(u)) * u
+
+    grid = Grid.regular(n)
+    state = 2 + noise(grid, 1)
+    j = jacobian(probe(Handmade(grid, van_leer), state, patch_cells((n,))).isel(state=0), n)
+    u, own = state[0, 0].numpy(), share(state)[0, 0].numpy()
+    np.testing.assert_allclose(j @ u, van_leer(state)[0, 0].numpy(), atol=1e-12)
+    np.testing.assert_allclose(j.sum(axis=1), 1, atol=1e-12)  # and it carries constants
+    weights = np.diag(1 - own)
+    weights[np.arange(n), np.arange(n) - 1] = own
+    assert np.abs(j - weights).max() > 0.1
+
+
 def test_burgers_takes_its_information_from_upwind() -> None:
     n = 17
     grid = Grid.regular(n)

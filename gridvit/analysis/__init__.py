@@ -9,7 +9,6 @@ from gridvit.analysis.attention import (
     attention_split,
     attention_stencil,
     radial_lift,
-    received_attention,
     zonal_stencil,
 )
 from gridvit.analysis.attribution import Readout, WithAttention, region_weights
@@ -17,7 +16,18 @@ from gridvit.analysis.bloch import bloch, phase_average
 from gridvit.analysis.compare import compare
 from gridvit.analysis.defects import stencil_defects, step_defects
 from gridvit.analysis.dependence import local_regression, state_share, upwind_index
+from gridvit.analysis.faithfulness import (
+    Masking,
+    ablation_losses,
+    descending,
+    map_similarity,
+    masking_table,
+    matched,
+    randomisation,
+)
+from gridvit.analysis.frozen import MeanStencil, RadialMean
 from gridvit.analysis.hypotheses import Hypothesis, check_hypotheses, propose
+from gridvit.analysis.looking import attention_by_blocks
 from gridvit.analysis.map_scores import auroc, average_precision, planted_scores
 from gridvit.analysis.modes import cca, eof, eof_regression, mca
 from gridvit.analysis.modified import across_runs, interval, modified_equation
@@ -25,6 +35,14 @@ from gridvit.analysis.nearness import best_linear, nearest, nearest_theta_scheme
 from gridvit.analysis.onestep import one_step_error
 from gridvit.analysis.probe import patch_cells, probe
 from gridvit.analysis.reach import attention_reach, outside_dependence
+from gridvit.analysis.relevance import (
+    gradient_relevance,
+    gradient_rows,
+    head_means,
+    map_reach,
+    rollout_rows,
+    token_regions,
+)
 from gridvit.analysis.routing import frozen_probe, routing_share
 from gridvit.analysis.signed import signed_stencil
 from gridvit.analysis.significance import (
@@ -41,10 +59,15 @@ from gridvit.analysis.zonal import sphere_rows
 
 __all__ = [
     "Hypothesis",
+    "Masking",
+    "MeanStencil",
+    "RadialMean",
     "Readout",
     "WithAttention",
+    "ablation_losses",
     "across_runs",
     "anomalies",
+    "attention_by_blocks",
     "attention_distance",
     "attention_reach",
     "attention_rollout",
@@ -57,6 +80,7 @@ __all__ = [
     "cca",
     "check_hypotheses",
     "compare",
+    "descending",
     "effective_size",
     "effective_size_ar1",
     "energy_modes",
@@ -65,8 +89,15 @@ __all__ = [
     "false_discovery",
     "fit_advection_diffusion",
     "frozen_probe",
+    "gradient_relevance",
+    "gradient_rows",
+    "head_means",
     "interval",
     "local_regression",
+    "map_reach",
+    "map_similarity",
+    "masking_table",
+    "matched",
     "mca",
     "mode_energy",
     "modified_equation",
@@ -82,9 +113,10 @@ __all__ = [
     "probe",
     "propose",
     "radial_lift",
-    "received_attention",
+    "randomisation",
     "region_mean",
     "region_weights",
+    "rollout_rows",
     "routing_share",
     "signed_stencil",
     "sphere_rows",
@@ -94,6 +126,7 @@ __all__ = [
     "surrogate_p",
     "symbol_table",
     "teleconnections",
+    "token_regions",
     "upwind_index",
     "wave_errors",
     "zonal_stencil",

@@ -24,6 +24,7 @@ def attention_reach(
     patch: Sequence[int],
     courant: Sequence[float],
     diffusion: Sequence[float],
+    beside: int = 0,
 ) -> xr.Dataset:
     r"""What share of each head's attention goes to tokens that the signal comes from, and whether layers reach them.
 
@@ -36,13 +37,14 @@ def attention_reach(
         patch: ``P`` cells along each axis.
         courant: ``c`` along each axis, of the equation or of what was measured.
         diffusion: ``r`` along each axis.
+        beside: tokens along each axis that all convolutions between tokens reach together, beside the heads.
 
     Returns:
         ``attention_to_signal(layer, head)``; ``attention_to_signal_ratio``, the same over that of uniform attention;
         ``reach(layer, head, axis)``, tokens of one head within which 99 % of its attention lies;
         ``signal_reach(axis)``, the farthest token that the signal comes from; ``cfl_reach(axis)``: reach of the
-        layers together, of the farthest head each, less ``signal_reach``: below 0 the network
-        cannot see where the signal comes from.
+        layers together, of the farthest head each and of what is ``beside`` them, less ``signal_reach``: below 0
+        tokens cannot see where the signal comes from, but for the cells that convolutions at the cells add to each.
 
     Reference: Courant, Friedrichs & Lewy (1928), doi:10.1007/BF01448839.
     """
@@ -67,7 +69,7 @@ def attention_reach(
         ),
         "cfl_reach": (
             axes,
-            reach.max(axis=1).sum(axis=0) - wanted,
+            reach.max(axis=1).sum(axis=0) + beside - wanted,
             {"long_name": "reach of all layers beyond the signal's", "units": "tokens"},
         ),
     }

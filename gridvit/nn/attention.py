@@ -30,7 +30,9 @@ def attention_weights(
     bias: Float[Tensor, "*lead head query key"],
 ) -> Float[Tensor, "batch head query key"]:
     """A = softmax_j(q_i . k_j / sqrt(dim) + b_ij): the reference that analysis sees; rows sum to one."""
-    return torch.softmax(query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5 + bias, dim=-1)
+    logits = query * query.shape[-1] ** -0.5 @ key.transpose(-1, -2)
+    logits += bias  # in place: no second matrix of all pairs
+    return torch.softmax(logits, dim=-1)
 
 
 def folded_attention(
@@ -190,6 +192,16 @@ class Attention(nn.Module):
         for start in range(0, x.shape[1], block):
             rows = slice(start, min(start + block, x.shape[1]))
             yield rows, attention_weights(query[:, :, rows], key, self._logits(rows, share))
+
+    def bias_weights(
+        self, share: Share = None, block: int = 256
+    ) -> Iterator[tuple[slice, Float[Tensor, "batch head query key"]]]:
+        """softmax_j(b_ij), as ``weights`` gives A: where the bias alone looks; of one state without ``share``."""
+        total = self._logits(slice(0, 1), share).shape[-1]
+        for start in range(0, total, block):
+            rows = slice(start, min(start + block, total))
+            weights = torch.softmax(self._logits(rows, share), -1)
+            yield rows, weights if weights.ndim == 4 else weights[None]
 
     def _query_key(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, 2 h c) -> 2 x (B, h, N, c)."""

@@ -64,12 +64,23 @@ class Block(nn.Module):
     ) -> Float[Tensor, "batch token width"]:
         """Tokens of the same shape; ``told`` is what the two branches are conditioned on."""
         x = self.local(x)
-        mixed = self.attention(self._normed(x, told), layer, replace, share)
-        x = x + gated(self.gain_1(mixed), told[0])
+        x = x + self.mixed(x, layer, replace, share, told)
         if self.post:
             x = self.norm_1(x)
             return self.norm_2(x + gated(self.gain_2(self.mlp(scaled(x, told[1]))), told[1]))
         return x + gated(self.gain_2(self.mlp(scaled(self.norm_2(x), told[1]))), told[1])
+
+    def mixed(
+        self,
+        x: Float[Tensor, "batch token width"],
+        layer: int = 0,
+        replace: Replace | None = None,
+        share: Float[Tensor, "batch placed"] | None = None,
+        told: Branches = UNTOLD,
+    ) -> Float[Tensor, "batch token width"]:
+        """What attention adds to tokens that have seen their neighbours, if the block has a convolution of these."""
+        mixed = self.attention(self._normed(x, told), layer, replace, share)
+        return gated(self.gain_1(mixed), told[0])
 
     def attended(
         self, x: Float[Tensor, "batch token width"], told: Branches = UNTOLD

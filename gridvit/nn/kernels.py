@@ -17,8 +17,11 @@ def without_kernels(network: ViT) -> str:
     config = network.config
     if config.levels or network.groups > 1:
         return "tokens of several levels, or several at a place, have no one way to the cells"
-    if not isinstance(network.embed, nn.Linear) or not isinstance(network.decode, nn.Linear):
+    straight = isinstance(network.embed, nn.Linear) and isinstance(network.decode, nn.Linear)
+    if not straight or network.stem is not None:
         return "convolutions before or after the tokens mix cells of several patches"
+    if config.local:
+        return "convolutions beside attention mix neighbouring tokens"
     return "the norm comes after the sum, on the straight way" if config.norm == "post" else ""
 
 

@@ -14,6 +14,8 @@ from torch import Tensor
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.attention import Replace
+from gridvit.nn.block import Block
+from gridvit.nn.vit import ViT
 
 
 def uniform(grid: Grid, layers: Collection[int] | None = None) -> Replace:
@@ -33,6 +35,25 @@ def uniform(grid: Grid, layers: Collection[int] | None = None) -> Replace:
         return _normalised(row.expand_as(weights))
 
     return _within(layers, replaced)
+
+
+def bias_alone(network: ViT) -> Replace:
+    """softmax_j(b_ij): attention without its content, q . k = 0.
+
+    A token that gets no attention of its own accord in a state gets none here either; the part of its area that has
+    values is otherwise not looked at.
+
+    Args:
+        network: whose biases are taken.
+    """
+
+    layers: list[Block] = list(network.blocks)  # type: ignore[arg-type]
+
+    def replaced(layer: int, weights: Tensor) -> Tensor:
+        (_, alone), *_ = layers[layer].attention.bias_weights(block=weights.shape[-1])
+        return _normalised(alone * (weights > 0).any(-2, keepdim=True))
+
+    return replaced
 
 
 def frozen(

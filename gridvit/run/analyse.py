@@ -9,15 +9,11 @@ from pathlib import Path
 
 import xarray as xr
 
-from gridvit.data.loading import within
-from gridvit.data.rounds import GIB
-from gridvit.data.windows import partition
-from gridvit.forecast import Forecaster
 from gridvit.nn.own import Network
 from gridvit.run.folder import RunFolder
 from gridvit.run.measures import MEASURES
 from gridvit.run.solvers import maker_name, solvers
-from gridvit.run.subject import Subject, some_states
+from gridvit.run.subject import Subject
 
 log = logging.getLogger("gridvit")
 
@@ -35,17 +31,12 @@ def analyse(
     which runs, is listed in ``gridvit.run.measures``.
     """
     folder = RunFolder(Path(run))
-    config = folder.config
-    forecaster = Forecaster.load(folder.path, model)
-    channels = forecaster.step.channels
-    fields = folder.fields(forecaster, data)
-    parts = partition(config.data.split, fields, channels.history - 1 + channels.leads[-1])
-    test = within(parts["test"], config.data.buffer * GIB, "analysed of the test part")
-    states, context = some_states(forecaster.step, test, config.evaluation.states)
-    found = [*measured(Subject(forecaster.step, states, context, test, parts["train"], config))]
+    subject = Subject.of(folder, data, model)
+    found = [*measured(subject)]
     analysis = xr.merge(found, join="exact", combine_attrs="drop_conflicts")
+    test = subject.test
     analysis.attrs["variable"] = test.names[0]
-    if solvers(test, config.data.stride, channels.pace):
+    if solvers(test, subject.config.data.stride, subject.step.channels.pace):
         analysis.attrs["generating_scheme"] = maker_name(test.attrs)
     folder.write(analysis, "analysis.nc")
     return analysis

@@ -41,14 +41,13 @@ class Cost:
     operations: float
 
 
-def costed(make: Forecasts, cases: Cases) -> tuple[np.ndarray, Cost]:
-    """The forecasts, and what one of them costs.
+def costed(make: Forecasts, cases: Cases) -> Cost:
+    """What one of these forecasts costs, made together.
 
     The first (of each trajectory that has numbers of its own) is made once before, so that no preparation is counted.
     """
     operations = counted(make, firsts(cases))
-    made, seconds = timed(make, cases)
-    return made, Cost(seconds, operations or float("nan"))
+    return Cost(timed(make, cases)[1], operations or float("nan"))
 
 
 def firsts(cases: Cases) -> Cases:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from gridvit.climatology import Climatology
 from gridvit.config import RunConfig
@@ -60,15 +60,16 @@ def evaluate(
     )
     cases = Cases.of(parts["test"], leads, step.channels)
     cases.truth[..., unscored(step)] = np.nan
-    scoring, makers = _scoring(folder, cases, parts["train"].targets), solved(cases, config.data.stride)
+    most = config.evaluation.solver_cases
+    few = spread_out(len(cases.index), most or len(cases.index))
+    scoring, makers = _scoring(folder, cases, few, parts["train"].targets), solved(cases, config.data.stride)
     for name, make in forecasts(step, parts, leads, scoring.climatology, makers):
         forecast = scoring.add(name, make)
         if name == EMULATOR:
             _write_example(folder, forecaster, cases, forecast)
-    few = spread_out(len(cases.index), config.evaluation.solver_cases)
-    scores = scoring.table(few)
+    scores = scoring.table()
     maker = next((makers[name] for name in scoring.errors if name in makers), None)
-    if maker is not None and len(few):
+    if maker is not None and most:
         solvers = solver_costs(maker, cases.take(few), cases.truth[few], scoring.climate)
         scores = xr.merge([scores, solvers], compat="no_conflicts", join="exact", combine_attrs="override")
     folder.write(scores, "scores.nc")
@@ -84,13 +85,13 @@ def _parts(config: RunConfig, fields: Fields, span: int) -> dict[str, Fields]:
     }
 
 
-def _scoring(folder: RunFolder, cases: Cases, train: Fields) -> Scoring:
+def _scoring(folder: RunFolder, cases: Cases, few: Int[np.ndarray, "some"], train: Fields) -> Scoring:
     """About the climatology that is saved with the run; without it, about that of the train part."""
     known = Measured.load(folder / STATISTICS)
     whole = None if known is None else known.climatology
     climatology = Climatology.fit(train.array, train.times) if whole is None else whole
     climatology = climatology.first(len(train.variables))
-    return Scoring(cases, climatology, climate_variance(climatology, train))
+    return Scoring(cases, climatology, climate_variance(climatology, train), few)
 
 
 def unscored(step: ModelStep) -> Bool[np.ndarray, "target *space"]:

@@ -17,16 +17,18 @@ from gridvit.errors import InputError
 from gridvit.forecast import Forecaster
 from gridvit.parsing import differences, load_config, save_config
 from gridvit.run.record import RECORD
+from gridvit.training.snapshots import SNAPSHOTS
 
 STATISTICS = "statistics.npz"
 KNOWN = {"config.yaml", "checkpoints", STATISTICS, "metrics.csv", MODEL_FILE, "scores.nc", "forecast.nc", "truth.nc",
-         "analysis.nc", "report.html", "figures", RECORD, REQUEUE_FILE, "tensorboard", "wandb"}  # fmt: skip
+         "analysis.nc", "report.html", "figures", RECORD, REQUEUE_FILE, "tensorboard", "wandb", SNAPSHOTS}  # fmt: skip
 FREE = (
     "name",
     "root",
     "evaluation.",
     "data.dask",
     "training.workers",
+    "training.keep",
     "training.checkpoint_minutes",
     "training.accelerator",
     "training.devices",

@@ -7,15 +7,16 @@ import torch
 import xarray as xr
 from jaxtyping import Float
 
-from gridvit.analysis.attention_tables import distance_tables, lift_table, table_of, zonal_table
+from gridvit.analysis.attention_tables import table_of, zonal_table
 from gridvit.analysis.bloch import phase_average
 from gridvit.analysis.compare import MEASURED, window
+from gridvit.analysis.looking import attention_by_blocks
 from gridvit.analysis.modified import modified_equation
 from gridvit.analysis.reach import attention_reach, outside_dependence
 from gridvit.analysis.signed import signed_stencil
 from gridvit.grid import Grid
 from gridvit.nn.kernels import head_kernels
-from gridvit.nn.looking import attention_statistics
+from gridvit.nn.looking import bias_maps
 from gridvit.nn.step import ModelStep
 from gridvit.run.subject import LATITUDES, Subject, inside
 from gridvit.stencil import Stencil
@@ -26,17 +27,43 @@ BINS = 20  # of distance
 def attention(subject: Subject) -> xr.Dataset:
     """Attention distance, radial profile, bias curves, and stencils where axes are periodic, per layer and head.
 
-    Blocks of queries are looked at one after another: no matrix of all pairs of tokens is held.
+    Beside it stands what the bias alone would make of attention. Blocks of queries are looked at one after another: no
+    matrix of all pairs of tokens is held.
     """
-    step, tokens, (x, told) = subject.step, subject.step.token_grid, subject.inputs
-    statistics = attention_statistics(step.attending, x, BINS, subject.block, told)
-    found = {name: value.numpy() for name, value in statistics.items()}
-    lift = lift_table(found["lift"], found["edges"], tokens)
-    parts = [distance_tables(found, tokens), lift.to_dataset(name="attention_radial")]
+    tokens, found = subject.step.token_grid, looked(subject)
+    parts = [found]
     if tokens.mesh is None and any(tokens.periodic):
         parts += by_offset(subject)
-    parts.append(bias_curves(step, parts[1]["distance"]))
+    parts.append(bias_curves(subject.step, found["distance"]))
     return xr.merge(parts, join="exact", combine_attrs="drop_conflicts")
+
+
+def looked(subject: Subject) -> xr.Dataset:
+    """``attention_distance`` and ``radial_lift`` of a step at some states, beside those of its bias alone."""
+    registers = subject.step.attending.config.registers
+    found = attention_by_blocks(subject.maps(), subject.step.token_grid, subject.areas, registers, BINS)
+    return found.merge(alone(subject, found))
+
+
+def alone(subject: Subject, found: xr.Dataset) -> xr.Dataset:
+    """Distance and effective area of the bias without content, beside what is ``found`` of both together."""
+    step, network = subject.step, subject.step.attending
+    share = step.token_share(subject.states)
+    maps = bias_maps(network, share, subject.block(1 if share is None else len(share)))
+    bias = attention_by_blocks(maps, step.token_grid, subject.areas, network.config.registers)
+    named = {
+        "bias_distance": ("attention_distance", "mean distance of attention by the bias alone"),
+        "bias_rms": ("attention_rms", "root mean square distance of attention by the bias alone"),
+        "bias_effective_area_fraction": (
+            "effective_area_fraction",
+            "effective area fraction of the bias alone",
+        ),
+    }
+    tables = {name: bias[of].assign_attrs(long_name=long_name) for name, (of, long_name) in named.items()}
+    ratio = (found["attention_distance"] / bias["attention_distance"]).assign_attrs(
+        long_name="attention distance over that of the bias alone", units="1"
+    )
+    return xr.Dataset({**tables, "attention_over_bias": ratio})
 
 
 def by_offset(subject: Subject) -> list[xr.Dataset]:
@@ -85,7 +112,8 @@ def reach(subject: Subject) -> xr.Dataset:
     h = np.asarray(grid.spacing)
     courant = (found["modified_velocity"].values * step.dt / h).tolist()
     numbers = (np.diagonal(found["modified_diffusivity"].values).clip(0) * step.dt / h**2).tolist()
-    table = attention_reach(head_stencils(subject), step.period, courant, numbers)
+    beside = step.attending.config.depth if step.attending.config.local else 0  # a token for each block
+    table = attention_reach(head_stencils(subject), step.period, courant, numbers, beside)
     schemes = {MEASURED: phase_average(subject.rows).mean("state")} | subject.references[0]
     outside = outside_dependence(schemes, grid, courant, numbers)
     return table.assign_coords(axis=list(grid.names)).assign(outside_dependence=outside)
@@ -95,7 +123,7 @@ def zonal_stencils(stencil: Float[np.ndarray, "layer head row *token"], tokens: 
     """Zonally averaged attention of queries at a few latitudes."""
     table = zonal_table(stencil, tokens)
     rows = [int(np.abs(tokens.centers[0] - latitude).argmin()) for latitude in inside(LATITUDES, tokens)]
-    names = {"latitude": "query_latitude", "key_latitude": "token_key_latitude", "dlon": "token_dlon"}
+    names = {"latitude": "token_query_latitude", "key_latitude": "token_key_latitude", "dlon": "token_dlon"}
     return table.isel(latitude=rows).rename(names).to_dataset(name="attention_zonal")
 
 

@@ -16,6 +16,7 @@ from gridvit.analysis.modified import LEAST
 from gridvit.grid import Grid
 from gridvit.nn.kernels import without_kernels
 from gridvit.nn.own import Own
+from gridvit.run.faithful import ablations, faithfulness, one_per_place, too_many
 from gridvit.run.jacobian import (
     defects,
     dependence,
@@ -28,6 +29,7 @@ from gridvit.run.jacobian import (
     waves,
 )
 from gridvit.run.looks import attention, reach, signed
+from gridvit.run.over import attention_over_training, no_snapshots
 from gridvit.run.places import attention_places
 from gridvit.run.subject import Subject
 from gridvit.run.towards import no_aim, towards
@@ -56,6 +58,21 @@ class Measure:
 def no_attention(subject: Subject) -> str:
     """A network of one's own shows none."""
     return "the network is one of your own" if isinstance(subject.step.network, Own) else ""
+
+
+def no_training(subject: Subject) -> str:
+    """Attention of some epochs."""
+    return no_attention(subject) or no_snapshots(subject)
+
+
+def no_ablations(subject: Subject) -> str:
+    """Attention that can be replaced."""
+    return no_attention(subject) or one_per_place(subject)
+
+
+def no_maps(subject: Subject) -> str:
+    """Attention of all layers at once."""
+    return no_attention(subject) or too_many(subject)
 
 
 def no_jacobian(subject: Subject) -> str:
@@ -161,8 +178,11 @@ def unmeasured(grid: Grid) -> str:
 PAIRS = 2**27  # of tokens, over all layers and heads: 1 GiB in float64
 MEASURES = (
     Measure("attention", attention, no_attention),
+    Measure("attention over the training", attention_over_training, no_training),
     Measure("attention from places", lambda s: attention_places(s.step, s.states, s.context), no_attention),
     Measure("the signed stencils of heads", signed, no_signed),
+    Measure("ablations of attention", ablations, no_ablations),
+    Measure("the faithfulness of maps", faithfulness, no_maps),
     Measure("the Jacobian", jacobian, no_jacobian),
     Measure("the modified equation", modified, no_modified),
     Measure("the errors of waves", waves, no_waves),

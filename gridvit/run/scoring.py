@@ -34,6 +34,7 @@ class Scoring:
         cases: their truth is NaN where it is not scored.
         climatology: of the targets.
         climate: variance about it.
+        few: the cases on which error is held against cost, all in one batch.
         errors: square errors by name.
         agreed: anomaly correlations.
         measured: spectra and quantities.
@@ -43,6 +44,7 @@ class Scoring:
     cases: Cases
     climatology: Climatology
     climate: Float[np.ndarray, "variable"]
+    few: Int[np.ndarray, "some"]
     errors: dict[str, np.ndarray] = field(default_factory=dict)
     agreed: dict[str, np.ndarray] = field(default_factory=dict)
     measured: dict[str, xr.Dataset] = field(default_factory=dict)
@@ -50,25 +52,21 @@ class Scoring:
 
     def add(self, name: str, make: Forecasts) -> Float[np.ndarray, "case lead variable *space"]:
         """Make the forecasts of a model, measure them, and give them back."""
-        forecast, self.costs[name] = costed(make, self.cases)
+        forecast = make(self.cases)
+        self.costs[name] = costed(make, self.cases.take(self.few))
         self.errors[name] = square_errors(forecast, self.cases.truth, self._weights)
         self.agreed[name] = anomaly_correlation(forecast, self.cases.truth, self._usual, self._weights)
         self.measured[name] = self._judge.measure(forecast)
         log.info("scored %s on %d cases", name, len(forecast))
         return forecast
 
-    def table(self, few: Int[np.ndarray, "some"]) -> xr.Dataset:
-        """Scores, spectra, quantities and costs; what can be relative to zero only where zero means something.
-
-        Args:
-            few: the cases on which error is held against cost; all where there is none.
-        """
+    def table(self) -> xr.Dataset:
+        """Scores, spectra, quantities and costs; what can be relative to zero only where zero means something."""
         truth = self.cases.truth
         power = None if self.cases.fields.step.dates else mean_square(truth, self._weights)
         scales = Scales(variance(truth, self._weights), self.climate, power)
         scores = score_table(self.errors, self.agreed, scales, self._labels, self._bootstrap)
-        rows = few if len(few) else slice(None)
-        errors = {name: scaled_error(e[rows], self.climate) for name, e in self.errors.items()}
+        errors = {name: scaled_error(e[self.few], self.climate) for name, e in self.errors.items()}
         costs = model_costs(self.costs, errors, self.cases.leads[-1])
         parts = [scores, self._judge.table(self.measured), costs]
         found = xr.merge(parts, compat="no_conflicts", join="exact", combine_attrs="override")

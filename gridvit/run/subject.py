@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import torch
+import xarray as xr
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gridvit.analysis.looking import Areas, Blocks
+from gridvit.analysis.offsets import attention_by_offset
 from gridvit.analysis.probe import patch_cells, probe
 from gridvit.config import RunConfig
 from gridvit.data.fields import Fields
+from gridvit.data.loading import within
+from gridvit.data.rounds import GIB
+from gridvit.data.windows import partition
+from gridvit.forecast import Forecaster
 from gridvit.grid import Grid
-from gridvit.nn.looking import attention_by_offset
-from gridvit.nn.own import Own
+from gridvit.nn.hidden import present_areas
+from gridvit.nn.own import Network, Own
 from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
+from gridvit.run.folder import RunFolder
 from gridvit.run.references import UNTRAINED, energetic, first_variable, schemes
 from gridvit.run.solvers import solvers
 from gridvit.stencil import Stencil
+from gridvit.training.snapshots import snapshots
 
 HELD = 2**22  # weights held at once; their analysis in float64 takes some ten times as much, 0.3 GiB
 
@@ -41,6 +51,7 @@ class Subject:
         test: the test part.
         train: the training part, not read yet where it is streamed.
         config: of the run.
+        snapshots: model files of the weights after some epochs.
     """
 
     step: ModelStep
@@ -49,6 +60,28 @@ class Subject:
     test: Fields
     train: Fields
     config: RunConfig
+    snapshots: dict[int, Path] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: RunFolder, data: xr.Dataset | None = None, model: Network | None = None) -> Subject:
+        """A finished run, in as many states of its test part as its ``evaluation.states`` says.
+
+        Args:
+            folder: of the run.
+            data: an open Dataset in the place of the file that its configuration names.
+            model: the network of a run with one of one's own.
+        """
+        config, forecaster = folder.config, Forecaster.load(folder.path, model)
+        channels = forecaster.step.channels
+        fields = folder.fields(forecaster, data)
+        parts = partition(config.data.split, fields, channels.history - 1 + channels.leads[-1])
+        test = within(parts["test"], config.data.buffer * GIB, "analysed of the test part")
+        states, context = some_states(forecaster.step, test, config.evaluation.states)
+        return cls(forecaster.step, states, context, test, parts["train"], config, snapshots(folder.path))
+
+    def at(self, states: Tensor, context: Context, step: ModelStep | None = None) -> Subject:
+        """The same at other states, or of another step."""
+        return replace(self, states=states, context=context, step=step or self.step)
 
     @property
     def grid(self) -> Grid:
@@ -67,17 +100,26 @@ class Subject:
             x = self.step.inputs(self.states, self.context)
             return x, self.step.told(x, self.context)
 
-    @property
-    def block(self) -> int:
-        """Queries whose weights are looked at together."""
+    def block(self, states: int) -> int:
+        """Queries whose weights at so many states are looked at together."""
         network = self.step.attending
-        return max(1, min(256, HELD // (len(self.states) * network.config.heads * self.step.token_grid.size)))
+        keys = network.groups * self.step.token_grid.size
+        return max(1, min(256, HELD // (states * network.config.heads * keys)))
+
+    def maps(self) -> Blocks:
+        """The attention at the states, block by block; see ``ViT.attention_maps``."""
+        x, told = self.inputs
+        return self.step.attending.attention_maps(x, self.block(len(x)), told)
+
+    @cached_property
+    def areas(self) -> Areas:
+        """Of sum one: those of the tokens (one row), or what each state has of them."""
+        return present_areas(self.step.token_grid, self.step.token_share(self.states)).numpy()
 
     @cached_property
     def offsets(self) -> dict[str, Float[np.ndarray, "..."]]:
         """Attention by offset, and how much of it that is; see ``attention_by_offset``."""
-        found = attention_by_offset(self.step.attending, self.inputs[0], self.block, self.inputs[1])
-        return {name: values.numpy() for name, values in found.items()}
+        return attention_by_offset(self.maps(), self.step.token_grid, self.step.attending.config.registers)
 
     @cached_property
     def some(self) -> Int[np.ndarray, "state"]:

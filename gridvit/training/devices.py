@@ -61,6 +61,12 @@ def refuse_devices(config: TrainingConfig) -> None:
             "16",
             "take bf16, or strategy ddp",
         )
+    if config.strategy == "shard" and config.keep:
+        raise InputError(
+            "no training.keep where training.strategy is shard",
+            str(list(config.keep)),
+            "leave it out: no process has the whole network",
+        )
     if config.strategy == "shard" and config.ema:
         raise InputError(
             "training.ema of 0 where training.strategy is shard",

@@ -32,6 +32,7 @@ from gridvit.training.loggers import Logged
 from gridvit.training.metrics import MetricsFile
 from gridvit.training.objectives import Objective
 from gridvit.training.plan import Plan
+from gridvit.training.snapshots import Snapshots
 from gridvit.training.storage import BEST, Storage, newest
 from gridvit.training.telling import Bar, EpochLine
 from gridvit.training.unwatched import Unwatched
@@ -100,6 +101,8 @@ def _run(
         metrics,
         *also,  # before the average, in whose place the weights are until it sees the end of validation
     ]
+    if options.keep:
+        callbacks.append(Snapshots(plan, folder))
     if options.logger.kind != "csv":
         callbacks.append(Logged(folder, plan.config, metrics))
     if options.ema:

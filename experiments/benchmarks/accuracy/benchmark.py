@@ -1,7 +1,7 @@
 """Emulators of equal training cost, trained and scored alike, see README.md.
 
-``python benchmark.py calibrate``, then ``choose``, ``train`` and ``score``; each takes ``--only`` equations and
-``--models``, and goes on where it was.
+``python benchmark.py calibrate``, then ``choose``, ``train``, ``score``, ``refer`` and ``table``; each takes ``--only``
+equations and ``--models``, and goes on where it was.
 """
 
 from __future__ import annotations
@@ -25,28 +25,19 @@ import torch
 import xarray as xr
 from equations import EQUATIONS, FOLDER, load
 from models import BATCH, RATES, Job, entries, fit, geometric, loaded, parameters, relative
-from torch import Tensor
+from references import references
+from scores import LEADS, finer, frames, score, tensor
+from tables import table
 
 from gridvit.data.simulate_steps import grid_of
 from gridvit.errors import InputError
-from gridvit.grid import Grid
 from gridvit.nn import ViT
-from gridvit.nn.step import ModelStep
-from gridvit.physics.coarse import resampled
-from gridvit.physics.fourier import Waves
 from gridvit.rollout import rollout
 
 HERE = Path(__file__).parent
 CHOICE = ("gray-scott",)  # equations on which the learning rate is chosen
 LINE_BATCH, LINE_EPOCHS = 20, 80  # APEBench's: 10,000 steps of 20 windows
-LEADS, KEPT, LONG, LOST = 20, (1, 10, 20, 40, 50, 100, 200), 200, 0.4
 SHARE = 0.25  # of the budget, in the choice of the rate
-MISSING = 0.1  # of the cells in gappy input
-
-
-def frames(ds: xr.Dataset) -> np.ndarray:
-    """(sample, time, variable, *space)."""
-    return np.stack([ds[name].values for name in ds.data_vars if "time" in ds[name].dims], 2)
 
 
 def is_line(equation: str) -> bool:
@@ -131,7 +122,7 @@ def trained(job: Job, root: Path, device: str) -> dict[str, Any]:
     except InputError as error:  # a training that diverged
         return {**dataclasses.asdict(job), "valid": math.inf, "error": str(error)}
     step = loaded(job, root, len(EQUATIONS[job.equation].source.config.shape)).to(place(device))
-    valid = tensor(load(job.equation, "valid", FOLDER_OF_PROCESS[0]), device)
+    valid = tensor(load(job.equation, "valid", FOLDER_OF_PROCESS[0]), place(device))
     with torch.no_grad():
         found = rollout(step, valid[:, 0], LEADS)
     score = geometric(relative(found[:, 1:], valid[:, 1 : LEADS + 1]))
@@ -148,102 +139,28 @@ def place(device: str) -> torch.device:
     return torch.device("cuda" if device == "cuda" else "cpu")
 
 
-def tensor(ds: xr.Dataset, device: str) -> Tensor:
-    """The frames of a dataset."""
-    return torch.from_numpy(frames(ds)).float().to(place(device))
-
-
-# Scores
-
-
-@torch.no_grad()
 def scored(job: Job, root: Path, device: str, fine: bool = True) -> dict[str, Any]:
     """All columns of the table for one trained model."""
-    folder, case = FOLDER_OF_PROCESS[0], EQUATIONS[job.equation]
-    step = loaded(job, root, len(case.source.config.shape)).to(place(device))
-    test = tensor(load(job.equation, "test", folder), device)
-    found = rollout(step, test[:, 0], max(LONG, test.shape[1] - 1))
-    errors = relative(found[:, 1 : test.shape[1]], test[:, 1:])
-    row = {**dataclasses.asdict(job), "one": once(step, test), "mean": geometric(errors[:LEADS])}
-    row.update({f"at {n}": float(errors[n - 1]) for n in KEPT if n <= len(errors)})
-    row["valid time"] = valid_time(found[:, 1 : test.shape[1]], test[:, 1:])
-    row["growth"] = float(
-        found[:, : LONG + 1].square().mean((0, *range(2, found.ndim))).sqrt().max()
-        / test.square().mean().sqrt()
-    )
-    if "unseen" in case.splits:
-        unseen = tensor(load(job.equation, "unseen", folder), device)
-        row["unseen"] = once(step, unseen)
-        row["unseen mean"] = geometric(
-            relative(rollout(step, unseen[:, 0], LEADS)[:, 1:], unseen[:, 1 : LEADS + 1])
-        )
-    row["gappy"] = once(step, test, gaps=True)
+    folder, case, where = FOLDER_OF_PROCESS[0], EQUATIONS[job.equation], place(device)
+    step = loaded(job, root, len(case.source.config.shape)).to(where)
+    splits = {name: load(job.equation, name, folder) for name in ("test", "unseen") if name in case.splits}
+    row = {**dataclasses.asdict(job), **score(step, splits, step.mean[: len(step.variables)], where)}
     if "fine" in case.splits and fine:
-        row.update(finer(step, load(job.equation, "fine", folder), device))
+        row.update(finer(step, load(job.equation, "fine", folder), where))
     return row
 
 
-def once(step: ModelStep, truth: Tensor, gaps: bool = False, pairs: int = 8) -> float:
-    """nRMSE of single steps from several frames; with gaps a tenth of the cells have the mean of their variable."""
-    chosen = np.linspace(0, truth.shape[1] - 2, pairs).astype(int)
-    draw = torch.Generator().manual_seed(0)
-    errors = []
-    for n in chosen:
-        state = truth[:, n]
-        if gaps:
-            away = (torch.rand(state[:, :1].shape, generator=draw) < MISSING).to(state.device)
-            state = torch.where(away, step.mean[: state.shape[1]], state)
-        errors.append(relative(step(state)[:, None], truth[:, n + 1 : n + 2]))
-    return float(torch.cat(errors).mean())
-
-
-def valid_time(found: Tensor, truth: Tensor) -> float:
-    """Steps until |u - u'| / |u| passes LOST, mean over trajectories; all of them where it never does."""
-    space = tuple(range(2, truth.ndim))
-    errors = ((found - truth).square().sum(space) / truth.square().sum(space)).sqrt()
-    lost = torch.cat([~(errors < LOST), errors.new_ones(len(errors), 1).bool()], 1)
-    return float(lost.int().argmax(1).float().mean())
-
-
-def finer(step: ModelStep, ds: xr.Dataset, device: str) -> dict[str, float]:
-    """One-step errors on more cells: of the network as it is there, and of its own cells by the waves they resolve."""
-    truth, grid = tensor(ds, device), Grid.from_dataset(ds)
-    row = {}
-    if all(grid.periodic):
-        ours, theirs = (
-            Waves(g, ("periodic",) * g.ndim, (False,) * truth.shape[2]) for g in (step.grid, grid)
-        )
-        few = resampled(truth.cpu().double().flatten(0, 1), theirs, ours).unflatten(0, truth.shape[:2])
-        chosen = np.linspace(0, truth.shape[1] - 2, 8).astype(int)
-        back = [
-            resampled(step(few[:, n].float().to(truth.device)).cpu().double(), ours, theirs) for n in chosen
-        ]
-        row["fine, resampled"] = float(
-            torch.cat(
-                [
-                    relative(b[:, None], truth.cpu()[:, n + 1 : n + 2].double())
-                    for b, n in zip(back, chosen, strict=True)
-                ]
-            ).mean()
-        )
-    try:
-        row["fine"] = once(moved(step, grid), truth)
-    except (InputError, RuntimeError, ValueError):
-        row["fine"] = math.nan
-    return row
-
-
-def moved(step: ModelStep, grid: Grid) -> Any:
-    """The step on more cells: ``ModelStep.on`` for gridvit's, the same weights for a network of one's own."""
-    network = getattr(step.network, "network", None)
-    if network is None:
-        return step.on(grid)
-
-    def there(state: Tensor) -> Tensor:
-        return state + step.increment_std[0] * network((state - step.mean) / step.std)
-
-    there.mean = step.mean  # type: ignore[attr-defined]
-    return there
+def referred(equation: str) -> list[dict[str, Any]]:
+    """The same columns of what is not trained by gradients."""
+    folder, case = FOLDER_OF_PROCESS[0], EQUATIONS[equation]
+    train = load(equation, "train", folder)
+    splits = {name: load(equation, name, folder) for name in ("test", "unseen") if name in case.splits}
+    mean = torch.from_numpy(frames(train)).float().mean((0, 1, *range(3, 3 + len(case.source.config.shape))))
+    mean = mean.reshape(-1, *[1] * len(case.source.config.shape))
+    return [
+        {"equation": equation, "model": name, "seed": 0, **score(step, splits, mean, torch.device("cpu"))}
+        for name, step in references(train).items()
+    ]
 
 
 # Jobs
@@ -305,7 +222,7 @@ def chosen_rates(rows: list[dict[str, Any]]) -> dict[str, float]:
 def main() -> None:
     """See the description of the module."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=["calibrate", "choose", "train", "score"])
+    parser.add_argument("task", choices=["calibrate", "choose", "train", "score", "refer", "table"])
     parser.add_argument(
         "--only", nargs="*", choices=EQUATIONS, default=[name for name in EQUATIONS if not is_line(name)]
     )
@@ -339,6 +256,13 @@ def main() -> None:
         done = {(r["equation"], r["model"], r["seed"]) for r in records(root / "trained.jsonl")}
         wanted = [j for j in jobs(options, tuple(options.seeds)) if (j.equation, j.model, j.seed) not in done]
         parallel(trained, [(job, root, options.device) for job in wanted], root / "trained.jsonl", options)
+    elif options.task == "refer":
+        rows = [row for equation in options.only for row in referred(equation)]
+        root.mkdir(parents=True, exist_ok=True)
+        with (root / "scores.jsonl").open("a") as out:
+            out.writelines(json.dumps(row) + "\n" for row in rows)
+    elif options.task == "table":
+        print(table(records(root / "scores.jsonl"), records(root / "trained.jsonl"), options.only))
     else:
         names = {field.name for field in dataclasses.fields(Job)}
         rows = [

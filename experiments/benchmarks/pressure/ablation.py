@@ -48,18 +48,25 @@ TIME: dict[str, Any] = {"features": ("local_time",)}
 FRAMES: dict[str, Any] = {"earlier": "frames"}
 SHALLOW: dict[str, Any] = {"depth": 2, "between": 0, "local": False}
 WIDE = SHALLOW | TIME | {"channels": 24}
+SLOW = 2e-3
 TRIALS = {
-    "24 channels, batches of 8, fields": Trial(network(model=WIDE | FRAMES, batch_size=8), 6, whole=True),
-    "earlier frames as differences": Trial(network(model=WIDE, batch_size=8), 6, whole=True),
-    "anomalies": Trial(network(model=WIDE, batch_size=8), 6),
-    "16 channels, batches of 4": Trial(network(model=SHALLOW | TIME), 8),
-    "with latitude": Trial(network(model=SHALLOW), 8),
-    "frames as they are, without latitude": Trial(network(model=SHALLOW | TIME | FRAMES), 8),
-    "frames as they are, with latitude": Trial(network(model=SHALLOW | FRAMES), 8),
-    "merged cells, neighbours by convolution, depth 3": Trial(network(), 5),
-    "that at a rate of 4e-3": Trial(network(learning_rate=4e-3), 5),
-    "U-Net, frames as they are": Trial(network("U-Net", FRAMES), 5),
-    "U-Net, differences, at a rate of 4e-3": Trial(network("U-Net", learning_rate=4e-3), 5),
+    "24 channels, batches of 8, fields": Trial(
+        network(model=WIDE | FRAMES, batch_size=8, learning_rate=SLOW), 6, whole=True
+    ),
+    "earlier frames as differences": Trial(
+        network(model=WIDE, batch_size=8, learning_rate=SLOW), 6, whole=True
+    ),
+    "anomalies": Trial(network(model=WIDE, batch_size=8, learning_rate=SLOW), 6),
+    "16 channels, batches of 4": Trial(network(model=SHALLOW | TIME, learning_rate=SLOW), 8),
+    "with latitude": Trial(network(model=SHALLOW, learning_rate=SLOW), 8),
+    "frames as they are, without latitude": Trial(
+        network(model=SHALLOW | TIME | FRAMES, learning_rate=SLOW), 8
+    ),
+    "frames as they are, with latitude": Trial(network(model=SHALLOW | FRAMES, learning_rate=SLOW), 8),
+    "U-Net, frames as they are": Trial(network("U-Net", FRAMES, learning_rate=SLOW), 5),
+    "merged cells, neighbours by convolution, depth 3": Trial(network(learning_rate=SLOW), 5),
+    "that at a rate of 4e-3": Trial(network(), 5),
+    "U-Net, differences, at a rate of 4e-3": Trial(network("U-Net"), 5),
 }
 
 

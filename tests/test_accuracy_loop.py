@@ -1,0 +1,111 @@
+"""The loop of the accuracy benchmark: what it trains, scores and lists, against answers worked out by hand."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gridvit.grid import Grid
+from gridvit.rollout import Persistence
+
+FOLDER = Path(__file__).parents[1] / "experiments/benchmarks/accuracy"
+NAMES = ("equations", "peers", "models", "scores", "references", "tables", "benchmark")
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[dict[str, Any]]:
+    """The modules of the benchmark by name."""
+    sys.path.insert(0, str(FOLDER))
+    yield {name: import_module(name) for name in NAMES}
+    sys.path.remove(str(FOLDER))
+    for name in NAMES:
+        del sys.modules[name]
+
+
+def test_relative_errors_by_hand(loop: dict[str, Any]) -> None:
+    """|3 - 4| / 4 and |1 - 2| / 2 of two samples, and twice the truth of the second variable."""
+    truth = torch.tensor([[[4.0, 1.0]], [[2.0, 5.0]]])[..., None].expand(2, 1, 2, 7)
+    found = torch.tensor([[[3.0, 2.0]], [[1.0, 10.0]]])[..., None].expand(2, 1, 2, 7)
+    errors = loop["models"].relative(found, truth)
+    assert errors.tolist() == pytest.approx([(1 / 4 + 1 / 2 + 1 + 1) / 4])
+    assert loop["models"].geometric(torch.tensor([0.1, 0.4])) == pytest.approx(0.2)
+    assert loop["models"].geometric(torch.tensor([0.1, math.nan])) == math.inf
+
+
+def test_scores_of_persistence_on_a_growing_field(loop: dict[str, Any]) -> None:
+    """u = 2^n: one step is off by a half, n steps by 1 - 2^-n; 0.4 is passed at once, and nothing grows."""
+    grid = Grid.regular((6,))
+    truth = 2.0 ** torch.arange(5.0)[None, :, None, None].expand(3, 5, 1, 6)
+    step = Persistence(grid, 1.0, ("u",))
+    scores = loop["scores"]
+    assert scores.once(step, truth) == pytest.approx(0.5)
+    found = truth[:, :1].expand_as(truth)
+    assert scores.valid_time(found[:, 1:], truth[:, 1:]) == 0
+    assert scores.valid_time(truth[:, 1:], truth[:, 1:]) == 4
+    assert scores.growth(found, truth[:, :1]) == pytest.approx(1)
+    assert scores.growth(found * math.nan, truth) == math.inf
+    gaps = scores.once(step, torch.ones(1, 3, 1, 10_000), torch.tensor([[0.0]]))
+    assert gaps == pytest.approx(math.sqrt(0.1), rel=0.05)
+
+
+def test_the_best_linear_step_is_a_shift_where_the_field_is_carried(loop: dict[str, Any]) -> None:
+    case = loop["equations"].EQUATIONS["advection-4"]
+    ds = case.source.frames(replace(case.source.config, samples=12, steps=3, seed=4))
+    u = torch.from_numpy(ds["u"].values[:, :, None])
+    step = loop["references"].best_linear(ds, Grid.from_dataset(ds), 1.0)
+    assert loop["scores"].once(step, u) < 1e-4
+    np.testing.assert_allclose(step(u[:, 0])[:, 0], np.roll(u[:, 0, 0], 4, -1), atol=1e-4)
+
+
+def test_epochs_that_a_budget_pays_for(loop: dict[str, Any]) -> None:
+    """64 trajectories of 20 steps in batches of four are 320 steps: 0.1 s each, 240 s pay for seven and a half."""
+    epochs = loop["benchmark"].epochs_for
+    assert epochs("burgers", 0.1, 240.0) == 8
+    assert epochs("burgers", 0.1, 240.0, 0.25) == 2
+    assert epochs("burgers", 9.0, 240.0) == 1
+    assert epochs("advection-4", 9.0, 240.0) == 80
+
+
+def test_the_rate_with_the_lowest_geometric_mean_is_chosen(loop: dict[str, Any]) -> None:
+    rows = [
+        {"model": "a", "rate": rate, "valid": valid}
+        for rate, valid in ((0.1, 0.01), (0.1, 1.0), (0.2, 0.2), (0.2, 0.2), (0.3, math.inf), (0.3, 0.0001))
+    ]
+    assert loop["benchmark"].chosen_rates(rows) == {"a": 0.1}
+
+
+def test_a_table_has_medians_over_seeds(loop: dict[str, Any]) -> None:
+    scores = [{"equation": "burgers", "model": "fno", "one": one} for one in (0.1, 0.3, 0.2)]
+    trained = [{"equation": "burgers", "model": "fno", "parameters": 7, "epochs": 3, "rate": 0.004}]
+    shown = loop["tables"].table(scores, trained, ["burgers"]).splitlines()
+    assert shown[1] == "burgers"
+    assert shown[-1].startswith("| fno | 7 | 3 | 0.004 | 3 | 0.2 | nan |")
+
+
+def test_a_model_is_trained_and_scored(
+    loop: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark, equations = loop["benchmark"], loop["equations"]
+    case = equations.EQUATIONS["advection-diffusion"]
+    small = replace(case.source.config, shape=(12, 16), lengths=(12.0, 16.0), cutoff=2.0)
+    few = {name: replace(split, samples=3, steps=4) for name, split in equations.SPLITS.items()}
+    toy = replace(case, source=replace(case.source, config=small), splits=few, fine=(24, 32))
+    monkeypatch.setitem(equations.EQUATIONS, "advection-diffusion", toy)
+    monkeypatch.setattr(loop["scores"], "LEADS", 3)
+    monkeypatch.setattr(benchmark, "LEADS", 3)
+    benchmark.FOLDER_OF_PROCESS[:] = [tmp_path / "data"]
+    job = loop["models"].Job("advection-diffusion", "gridvit", 4e-3, 1)
+    row = benchmark.trained(job, tmp_path, "cpu")
+    assert 0 < row["valid"] < 2
+    found = benchmark.scored(job, tmp_path, "cpu")
+    names = ("one", "mean", "unseen", "fine", "fine, resampled", "gappy")
+    assert {name for name in names if not 0 < found[name] < 10} == set()
