@@ -205,7 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", help="ERSST v5, monthly, 2 degrees")
     parser.add_argument(
-        "--members", type=int, default=3, help="networks, two at least, whose gradients are averaged"
+        "--members", type=int, default=2, help="networks, two at least, whose gradients are averaged"
     )
     parser.add_argument(
         "--root", default="runs/precursors", help="folder of the runs; those that are there are kept"
