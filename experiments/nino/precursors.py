@@ -181,7 +181,7 @@ def drawing(grid: Grid, classical: xr.Dataset, model: np.ndarray) -> Figure:
     columns = {
         "correlation": classical["correlation"],
         "correlation given two months of Niño 3.4": classical["partial"],
-        "gradient of the networks, over caps": slope,
+        "gradient of the networks": slope,
     }
     figure, axes = panels(9, 3, 1.3, sharex=True, sharey=True)
     for column, (name, array) in enumerate(columns.items()):
@@ -205,7 +205,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("path", help="ERSST v5, monthly, 2 degrees")
     parser.add_argument(
-        "--members", type=int, default=3, help="networks, two at least, whose gradients are averaged"
+        "--members", type=int, default=2, help="networks, two at least, whose gradients are averaged"
     )
     parser.add_argument(
         "--root", default="runs/precursors", help="folder of the runs; those that are there are kept"
