@@ -1,6 +1,6 @@
 """Sea level pressure 6 to 24 hours ahead: networks of equal training cost against what is simpler, see README.md.
 
-Usage: ``python experiments/benchmarks/pressure/benchmark.py FILE [--part validate] [--epochs 8] [--seeds 1]``
+Usage: ``python experiments/benchmarks/pressure/benchmark.py FILE [--part validate] [--epochs 6] [--seeds 1]``
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options.add_argument("path", help="six-hourly global sea level pressure")
     options.add_argument("--part", choices=("validate", "test"), default="test")
-    options.add_argument("--epochs", type=int, default=8, help="of the first network, which set the budget")
+    options.add_argument("--epochs", type=int, default=6, help="of the first network, which set the budget")
     options.add_argument("--seeds", type=int, default=1)
     options.add_argument("--radii", type=int, nargs="+", default=RADII, help="of the ridge, to choose from")
     chosen = options.parse_args(arguments)
