@@ -20,7 +20,7 @@ from opponents import HISTORY, anomalies, opponents
 from torch.utils.data import DataLoader
 from unet import UNet
 
-from  import block_bootstrap
+from gridvit.analysis.bootstrap import Bootstrap
 from gridvit.analysis.skill import PERSISTENCE, area_weights, rmse, square_errors
 from gridvit.channels import Channels
 from gridvit.climatology import Climatology
@@ -159,7 +159,8 @@ def table(errors: Mapping[str, np.ndarray], cases: Cases, notes: Mapping[str, st
         if name == PERSISTENCE:
             cells = [f"1 ({e:.0f} {unit})" for e in rmse(error)[:, 0]]
         else:
-            ends = block_bootstrap(error, reference, block=cases.leads[-1])
+            redrawn = Bootstrap(block=cases.leads[-1])
+            ends = redrawn(error, reference, of=lambda e, still: np.sqrt(e / still))
             shown = zip(rmse(error) / rmse(reference), *ends, strict=True)
             cells = [f"{r[0]:.3f} [{low[0]:.3f}, {high[0]:.3f}]" for r, low, high in shown]
         lines.append(f"| {name} | {' | '.join(cells)} | {notes.get(name, '')} |")
