@@ -20,7 +20,8 @@ from opponents import HISTORY, anomalies, opponents
 from torch.utils.data import DataLoader
 from unet import UNet
 
-from gridvit.analysis.skill import PERSISTENCE, area_weights, score_table, square_errors
+from gridvit.analysis.bootstrap import Bootstrap
+from gridvit.analysis.skill import PERSISTENCE, area_weights, rmse, square_errors
 from gridvit.channels import Channels
 from gridvit.climatology import Climatology
 from gridvit.config import DataConfig, ModelConfig, RunConfig, Split, TrainingConfig
@@ -30,7 +31,7 @@ from gridvit.data.windows import partition
 from gridvit.nn.own import Network
 from gridvit.nn.step import ModelStep
 from gridvit.run.cases import Cases
-from gridvit.run.evaluate import direct, emulated
+from gridvit.run.forecasts import direct, emulated
 from gridvit.training.plan import Plan, plan
 from gridvit.training.schedule import decayed_groups
 from gridvit.training.train import fit
@@ -149,18 +150,19 @@ def table(errors: Mapping[str, np.ndarray], cases: Cases, notes: Mapping[str, st
     step = cases.fields.step
     hours, _ = step.leads(cases.leads)
     unit = cases.fields.targets.variables[0].units
-    scores = score_table(errors, hours, {"msl": unit}, block=cases.leads[-1]).isel(variable=0)
     lines = [
         f"| | {' | '.join(f'{hour:g} h' for hour in hours)} | training |",
         "|---" * (len(hours) + 2) + "|",
     ]
-    for name in errors:
-        row = scores.sel(model=name)
+    reference = errors[PERSISTENCE]
+    for name, error in errors.items():
         if name == PERSISTENCE:
-            cells = [f"1 ({e:.0f} {unit})" for e in row.rmse.values]
+            cells = [f"1 ({e:.0f} {unit})" for e in rmse(error)[:, 0]]
         else:
-            shown = zip(row.ratio.values, row.ratio_low.values, row.ratio_high.values, strict=True)
-            cells = [f"{r:.3f} [{low:.3f}, {high:.3f}]" for r, low, high in shown]
+            redrawn = Bootstrap(block=cases.leads[-1])
+            ends = redrawn(error, reference, of=lambda e, still: np.sqrt(e / still))
+            shown = zip(rmse(error) / rmse(reference), *ends, strict=True)
+            cells = [f"{r[0]:.3f} [{low[0]:.3f}, {high[0]:.3f}]" for r, low, high in shown]
         lines.append(f"| {name} | {' | '.join(cells)} | {notes.get(name, '')} |")
     return "\n".join(lines)
 
