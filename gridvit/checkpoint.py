@@ -253,9 +253,10 @@ def rebuilt(
     try:
         model.load_state_dict({name: value for name, value in tensors.items() if not name.startswith(HEAD)})
     except RuntimeError as error:
-        if network is None:
-            raise
         got = " ".join(str(error).split("\n", 1)[-1].split())
+        if network is None:
+            use = "train it again, or load it by the version of gridvit that wrote it"
+            raise InputError("a model file whose weights are this version's", got, use) from None
         raise InputError(
             "the network that this run was made with", f"another ({got})", "give that one"
         ) from None

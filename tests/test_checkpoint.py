@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from gridvit import checkpoint
 from gridvit.checkpoint import Description
@@ -81,3 +82,20 @@ def test_truncated_file(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(InputError, match="which is damaged"):
         checkpoint.load(path)
+
+
+def test_weights_of_another_version_are_refused(tmp_path: Path) -> None:
+    model, description = make_model(make_fields())
+    path = tmp_path / "m.safetensors"
+    checkpoint.save(path, model, description)
+    with safe_open(path, "pt") as file:
+        about = file.metadata()
+    tensors = load_file(path)
+    del tensors["network.norm.bias"]
+    save_file(tensors, path, about)
+    with pytest.raises(InputError) as refused:
+        checkpoint.load(path)
+    assert str(refused.value) == (
+        "expected a model file whose weights are this version's, got Missing key(s) in state_dict: "
+        '"network.norm.bias".: train it again, or load it by the version of gridvit that wrote it'
+    )

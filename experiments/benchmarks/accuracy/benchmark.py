@@ -159,7 +159,7 @@ def referred(equation: str) -> list[dict[str, Any]]:
     mean = mean.reshape(-1, *[1] * len(case.source.config.shape))
     return [
         {"equation": equation, "model": name, "seed": 0, **score(step, splits, mean, torch.device("cpu"))}
-        for name, step in references(train).items()
+        for name, step in references(case, train).items()
     ]
 
 

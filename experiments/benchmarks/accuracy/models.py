@@ -63,6 +63,7 @@ class Job:
 def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int = BATCH) -> Path:
     """Train a model; ``ds`` holds the training trajectories, then those of validation."""
     names = [name for name in ds.dims if name not in ("sample", "time")]
+    still = [str(name) for name in ds.data_vars if "time" not in ds[name].dims]  # a force that does not move
     train, last = int(ds.attrs["train"]), ds.sizes["sample"] - 1
     split = Split(
         "sample", (0, train), (train, last), (last, last + 1)
@@ -71,7 +72,7 @@ def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int = BATCH) -
     config = RunConfig(
         name=job.name,
         root=str(root),
-        data=DataConfig(split=split, loading="memory"),
+        data=DataConfig(split=split, loading="memory", statics=tuple(still)),
         model=entry.config,
         training=TrainingConfig(
             epochs=job.epochs, batch_size=batch, learning_rate=job.rate, seed=job.seed, accelerator=device,

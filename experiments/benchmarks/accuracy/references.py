@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 import xarray as xr
+from equations import Case
 from scores import frames
 from torch import Tensor
 
-from gridvit.data.simulate import generating_step
 from gridvit.errors import InputError
 from gridvit.grid import Grid
-from gridvit.physics.coarse import Coarse
-from gridvit.physics.solve import Solver
 from gridvit.rollout import Context, Persistence, Step
 
 RIDGE = 1e-9  # of the largest power of a wave
@@ -63,23 +62,16 @@ def best_linear(train: xr.Dataset, grid: Grid, dt: float) -> Linear:
     return Linear(grid, dt, names, gain, constant)
 
 
-def references(train: xr.Dataset) -> dict[str, Step]:
+def references(case: Case, train: xr.Dataset) -> dict[str, Step]:
     """By name; those that do not fit the grid are left out."""
     grid = Grid.from_dataset(train)
-    step = generating_step(train.attrs, grid)
     names = tuple(str(name) for name in train.data_vars if "time" in train[name].dims)
     dt = float(train["time"][1] - train["time"][0])
     found: dict[str, Step] = {"persistence": Persistence(grid, dt, names)}
     if all(grid.periodic):
         found["best linear step"] = best_linear(train, grid, dt)
     for times in FEWER:
-        few = Grid.regular(
-            tuple(n // times for n in grid.shape), lengths=grid.lengths, periodic=grid.periodic
-        )
-        solver = generating_step(train.attrs, few) if step is not None else None
-        if isinstance(solver, Solver):
-            try:
-                found[f"solver, {' x '.join(map(str, few.shape))} cells"] = Coarse(solver, grid)
-            except InputError:  # walls whose waves are not known
-                continue
+        cells = tuple(n // times for n in grid.shape)
+        with suppress(InputError):  # cells too wide for the equation
+            found[f"solver, {' x '.join(map(str, cells))} cells"] = case.coarse(cells)
     return found
