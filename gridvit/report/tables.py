@@ -19,7 +19,7 @@ HEAD_MEASURES = ("attention_distance", "attention_rms", "attention_uniform", "at
                  "effective_area_fraction", "bias_length")  # fmt: skip
 
 
-def number(value: float, digits: int = 4) -> str:
+def number(value: float | int, digits: int = 4) -> str:
     """So many significant digits, whole numbers up to a million in full; a dash where there is no value."""
     if not np.isfinite(value):
         return "\N{EN DASH}"
