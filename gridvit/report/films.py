@@ -60,7 +60,7 @@ def attention_places(analysis: xr.Dataset, coast: Lines = ()) -> Plates:
     titles = [
         f"{named(array, 'layer', i)}, {named(array, 'head', j)}" for i in range(layers) for j in range(heads)
     ]
-    places = np.stack([array[f"place_{axis}"].values for axis in axes_of(array)], axis=1)
+    places = np.stack([array[f"place_{axis}"].values for axis in axes_of(array)], axis=1).astype(float)
     told = [f"from {where(array, i)}" for i in range(count)]
     peak = peak_of(array.values)
     scale = Scale(LogNorm(peak * DECADES, peak, clip=True), SEQUENTIAL, label(array))
