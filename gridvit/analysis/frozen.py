@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from gridvit.analysis.looking import Areas, Blocks
+from gridvit.analysis.looking import Areas, Blocks, placed
 from gridvit.analysis.offsets import offsets, places
 from gridvit.analysis.pairs import Pairs
 from gridvit.grid import Grid
@@ -46,14 +46,11 @@ class MeanStencil:
         """That of weights which come block by block; ``areas`` as for ``attention_by_blocks``."""
         sums: dict[int, Tensor] = {}
         share = torch.zeros(places(grid), dtype=torch.float64)
-        for layer, rows, weights in blocks:
-            inner = slice(max(rows.start - extra, 0), rows.stop - extra)
-            if inner.stop <= inner.start:
-                continue
-            placed = weights[:, :, max(extra - rows.start, 0) :, extra:].detach().double().cpu()
-            here = torch.from_numpy(areas[:, inner]).expand(len(placed), -1)
-            means = torch.einsum("bhqk,bq->hqk", placed / placed.sum(-1, keepdim=True), here)
-            keys, place = offsets(grid, inner)
+        for layer, queries, weights in placed(blocks, extra):
+            whole = weights.detach().double().cpu()
+            here = torch.from_numpy(areas[:, queries]).expand(len(whole), -1)
+            means = torch.einsum("bhqk,bq->hqk", whole / whole.sum(-1, keepdim=True), here)
+            keys, place = offsets(grid, queries)
             aligned = means.gather(-1, keys.expand(len(means), -1, -1))
             if layer not in sums:
                 sums[layer] = torch.zeros(len(means), places(grid), grid.size, dtype=torch.float64)
@@ -64,16 +61,14 @@ class MeanStencil:
 
     def __call__(self, layer: int, weights: Float[Tensor, "batch head query key"]) -> Tensor:
         """Attention in the place of ``weights``."""
-        kernel, placed = (
-            self.kernels[layer].to(weights),
-            weights.new_empty(weights.shape[1], *2 * (self.grid.size,)),
-        )
+        kernel = self.kernels[layer].to(weights)
+        whole = weights.new_empty(weights.shape[1], *2 * (self.grid.size,))
         for start in range(0, self.grid.size, 256):
             rows = slice(start, min(start + 256, self.grid.size))
             back, place = offsets(self.grid, rows, -1)
             back = back.to(weights.device)
-            placed[:, rows] = kernel[:, place].gather(-1, back.expand(len(kernel), -1, -1))
-        return put(weights, placed, self.extra)
+            whole[:, rows] = kernel[:, place].gather(-1, back.expand(len(kernel), -1, -1))
+        return put(weights, whole, self.extra)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -162,6 +162,14 @@ class Looking:
             "sink_mass": (mass * sinks).sum(axis=-1),
             "without_sinks": without,
         }
+
+
+def placed(blocks: Blocks, extra: int) -> Iterator[tuple[int, slice, Float[Tensor, "batch head query key"]]]:
+    """(layer, tokens that ask, weights) among tokens with a place: rows sum to what the others leave."""
+    for layer, rows, weights in blocks:
+        inner = slice(max(rows.start - extra, 0), rows.stop - extra)
+        if inner.stop > inner.start:
+            yield layer, inner, weights[:, :, max(extra - rows.start, 0) :, extra:]
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gridvit.analysis.looking import Blocks
+from gridvit.analysis.looking import Blocks, placed
 from gridvit.grid import Grid
 
 
@@ -32,12 +32,9 @@ def attention_by_offset(blocks: Blocks, grid: Grid, extra: int = 0) -> dict[str,
     rows = places(grid)
     many = grid.size // rows
     sums: dict[int, list[Tensor]] = {}
-    for layer, queries, weights in blocks:
-        inner = slice(max(queries.start - extra, 0), queries.stop - extra)
-        if inner.stop <= inner.start:
-            continue
-        placed = weights[:, :, max(extra - queries.start, 0) :, extra:].double()
-        found = _sums(placed / placed.sum(-1, keepdim=True) if extra else placed, grid, inner)
+    for layer, queries, weights in placed(blocks, extra):
+        whole = weights.double()
+        found = _sums(whole / whole.sum(-1, keepdim=True) if extra else whole, grid, queries)
         sums[layer] = (
             [one + two for one, two in zip(sums[layer], found, strict=True)] if layer in sums else found
         )

@@ -34,7 +34,6 @@ from gridvit.errors import InputError
 from gridvit.nn import ViT
 from gridvit.rollout import rollout
 
-HERE = Path(__file__).parent
 CHOICE = ("gray-scott",)  # equations on which the learning rate is chosen
 LINE_BATCH, LINE_EPOCHS = 20, 80  # APEBench's: 10,000 steps of 20 windows
 SHARE = 0.25  # of the budget, in the choice of the rate

@@ -15,7 +15,7 @@ import gridvit as gv
 from gridvit.config import DataConfig, ModelConfig, RunConfig, Split, TrainingConfig
 from gridvit.nn.step import ModelStep
 
-BATCH, TRAIN = 4, 64
+BATCH = 4
 RATES = (2e-3, 4e-3, 8e-3)
 
 
@@ -62,13 +62,13 @@ class Job:
 
 def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int = BATCH) -> Path:
     """Train a model; ``ds`` holds the training trajectories, then those of validation."""
-    names = [name for name in ds.dims if name not in ("sample", "time")]
+    grid = gv.Grid.from_dataset(ds)
     still = [str(name) for name in ds.data_vars if "time" not in ds[name].dims]  # a force that does not move
     train, last = int(ds.attrs["train"]), ds.sizes["sample"] - 1
     split = Split(
         "sample", (0, train), (train, last), (last, last + 1)
     )  # the test part is that of other files
-    entry = entries(len(names))[job.model]
+    entry = entries(grid.ndim)[job.model]
     config = RunConfig(
         name=job.name,
         root=str(root),
@@ -76,16 +76,10 @@ def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int = BATCH) -
         model=entry.config,
         training=TrainingConfig(
             epochs=job.epochs, batch_size=batch, learning_rate=job.rate, seed=job.seed, accelerator=device,
-            shift=tuple(name for name in names if periodic(ds, str(name))),
+            shift=tuple(name for name, wraps in zip(grid.names, grid.periodic, strict=True) if wraps),
         ),
     )  # fmt: skip
     return gv.train(config, ds, overwrite=True, model=entry.factory)
-
-
-def periodic(ds: xr.Dataset, name: str) -> bool:
-    """Whether gridvit finds an axis of a dataset to be periodic."""
-    grid = gv.Grid.from_dataset(ds)
-    return bool(grid.periodic[grid.names.index(name)])
 
 
 def loaded(job: Job, root: Path, ndim: int) -> ModelStep:

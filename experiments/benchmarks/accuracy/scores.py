@@ -13,6 +13,7 @@ import xarray as xr
 from models import geometric, relative
 from torch import Tensor
 
+from gridvit.analysis import skill
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.step import ModelStep
@@ -78,8 +79,8 @@ def valid_time(found: Tensor, truth: Tensor) -> float:
     """Steps until |u - u'| / |u| passes LOST, mean over trajectories; all of them where it never does."""
     space = tuple(range(2, truth.ndim))
     errors = ((found - truth).square().sum(space) / truth.square().sum(space)).sqrt()
-    lost = torch.cat([~(errors < LOST), errors.new_ones(len(errors), 1).bool()], 1)
-    return float(lost.int().argmax(1).float().mean())
+    leads = np.arange(1.0, 1 + truth.shape[1])
+    return float(skill.valid_time((errors < LOST).cpu().numpy(), leads).mean())
 
 
 @torch.no_grad()
