@@ -160,10 +160,9 @@ class TrainingConfig:
             faster so; see ``model.half``.
         slopes: a length l, in km or axis units: l^2 times the mean square error of the slopes is added, so waves
             shorter than 2 pi l count more than by their amplitude; 0 for nothing.
-        noise: standard deviation of the noise, in units of the spread of the increments, that each step of the optimiser
-            adds to the frames up to t, so that the model learns to go back to the data from near them: a rollout then
-            damps waves that the data do not have instead of letting them grow. About the relative error of the model,
-            0.01 to 0.1; 0 for none.
+        noise: standard deviation of the noise, in units of the spread of the increments, that is added to the frames
+            up to t in each step: the model learns the way back to the data from near them, and its rollouts damp waves
+            that the data do not have. Some times the relative error of a step, such as 0.01; 0 for none.
         reach: what is added to the loss for each unit of D^2 / D_uniform^2, D the root mean square of the distance
             over which heads attend: above 0 encourages near, below 0 far, such as -0.1 for a teleconnection; 0 for
             nothing.

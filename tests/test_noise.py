@@ -31,9 +31,7 @@ class Scale(nn.Module):
         return self.a * x[:, : self.outputs]
 
 
-def objective(
-    grid: Grid, channels: Channels, spread: list[float], a: float = 0.0, **how: object
-) -> NextStep:
+def objective(grid: Grid, channels: Channels, spread: list[float], a: float = 0.0, **how: object) -> NextStep:
     """Of a scale; the variables have mean 0 and standard deviation 1."""
     count, outputs = len(channels.frame), len(channels.targets)
     numbers = torch.zeros(count), torch.ones(count), torch.tensor([spread])

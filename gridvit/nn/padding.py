@@ -83,7 +83,9 @@ def _around(x: Tensor, dim: int, low: int, high: int) -> Tensor:
         return x.index_select(dim, torch.arange(-low, n + high, device=x.device) % n)
     if low + high > n:
         return torch.cat([x.narrow(dim, n - low, low), x, x.narrow(dim, 0, high)], dim)
-    first, middle, last = x.split([high, n - low - high, low], dim)  # whose gradient is put together in one piece
+    first, middle, last = x.split(
+        [high, n - low - high, low], dim
+    )  # whose gradient is put together in one piece
     return torch.cat([last, first, middle, last, first], dim)
 
 

@@ -146,7 +146,7 @@ class Objective(L.LightningModule):
         """u + noise sigma_d xi of the prognostic variables up to t, xi normal and independent in all cells and frames.
 
         What is predicted stays: the model learns the way back to the data, as A. Sanchez-Gonzalez et al. (2020),
-        arXiv:2002.09405, train simulators of particles. A boundary that is given, and what is missing, stay as they are.
+        arXiv:2002.09405, train simulators of particles. A boundary that is given stays, and what is missing.
         """
         step, frames = self.step, batch.frames.clone()
         past = frames[:, : step.channels.history, : len(step.channels.prognostic)]
