@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from math import inf
 from typing import Any, Literal
 
@@ -20,7 +20,25 @@ def require(config: Any, least: int, *names: str) -> None:
             raise InputError(f"{kind}.{name} of at least {least}{finite}", str(value), "correct it")
 
 
-PRESETS = {"mini": (128, 4, 4), "tiny": (192, 12, 3), "small": (384, 12, 6), "base": (768, 12, 12)}
+def _vit(width: int, depth: int, heads: int) -> dict[str, Any]:
+    """A plain Vision Transformer: patches of the fields, and attention."""
+    sizes = {"width": width, "depth": depth, "heads": heads}
+    return {**sizes, "embed": "linear", "decode": "linear", "channels": 24, "between": 0, "local": False}
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "hybrid": {
+        "width": 96, "depth": 2, "heads": 4,
+        "embed": "conv", "decode": "conv", "channels": 16, "between": 32, "local": True,
+    },
+    "mini": _vit(128, 4, 4),
+    "tiny": _vit(192, 12, 3),
+    "small": _vit(384, 12, 6),
+    "base": _vit(768, 12, 12),
+}  # fmt: skip
+"""What each says where it is not given."""
+MERGEABLE = ("conv", "conv", (1,))
+"""Embed, decode and sizes of a network whose cells can be merged."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +49,14 @@ class ModelConfig:
         kind: "vit", or "own" for a network given in Python (gridvit.train(config, model=...)) or by --network.
         patch: cells of a token along each axis; a periodic axis must be divided by it. Of an own network the shifts in
             cells that it commutes with.
-        preset: width, depth and heads by a name, where they are not given (0): "mini" is 128, 4 and 4; "tiny" 192, 12
-            and 3; "small" 384, 12 and 6; "base" 768, 12 and 12, the 86 million parameters of ViT-B/16.
-        width: channels of a token.
+        preset: by a name width, depth, heads, embed, decode, channels, between and local, where they are not given.
+            "hybrid" is 96, 2, 4, conv, conv, 16, 32 and true: a U-shaped network of convolutions at the cells and at
+            cells merged by twos, with attention at its bottom (a Vision Transformer with a convolutional stem is called
+            a hybrid). The others are plain, linear, linear, 24, 0 and false: "mini" is 128, 4 and 4; "tiny" 192, 12 and
+            3; "small" 384, 12 and 6; "base" 768, 12 and 12, the 86 million parameters of ViT-B/16. It gives way where
+            what is given excludes it: other ``tokens`` to a linear embed; other ``sizes``, a linear embed or decode,
+            or an odd ``patch`` to no merged cells.
+        width: channels of a token; 0 for the preset's, as of depth, heads and channels.
         depth: transformer blocks.
         heads: attention heads; width must be divisible by it.
         mlp_ratio: hidden width of the feed-forward part over ``width``.
@@ -67,14 +90,15 @@ class ModelConfig:
             "differences" of frames that follow each other, in units of the increments: the same information, found
             sooner where a step changes little.
         embed: patches of the fields ("linear"), or of two layers of convolutions of the fields ("conv"), which continue
-            them around periodic axes, over the poles, and as they are at walls.
+            them around periodic axes, over the poles, and as they are at walls; empty for the preset's, as of decode.
         decode: a linear map from each token to its cells ("linear"), or one followed by such convolutions ("conv"),
             which mix across the borders of patches and, after convolutions before, see their result too (U-shaped).
         channels: of convolutions at the cells.
         between: channels of convolutions at cells that are merged by twos along each axis, between those at the cells
-            and the tokens on both ways (``embed`` and ``decode`` "conv", an even ``patch``); 0 for none.
+            and the tokens on both ways (``embed`` and ``decode`` "conv", an even ``patch``); 0 for none, null for the
+            preset's.
         local: before the attention of each block a convolution of three tokens along each axis, channel by channel,
-            which leaves near neighbours to it and what is farther to the heads.
+            which leaves near neighbours to it and what is farther to the heads; null for the preset's.
         sizes: patches along each axis that a token sees, ascending: [1, 3] looks at its own and at three times three
             around it, [2] has patches that overlap by half.
         tokens: at each place one of all inputs ("place"), or one for each frame of the history or each variable seen
@@ -88,7 +112,7 @@ class ModelConfig:
 
     kind: Literal["vit", "own"] = "vit"
     patch: tuple[int, ...] = (4, 4)
-    preset: Literal["mini", "tiny", "small", "base"] = "mini"
+    preset: Literal["hybrid", "mini", "tiny", "small", "base"] = "hybrid"
     width: int = 0
     depth: int = 0
     heads: int = 0
@@ -107,18 +131,17 @@ class ModelConfig:
     half: Literal[0, 2, 3] = 0
     checkpointing: bool = False
     earlier: Literal["frames", "differences"] = "frames"
-    embed: Literal["linear", "conv"] = "linear"
-    decode: Literal["linear", "conv"] = "linear"
-    channels: int = 24
-    between: int = 0
-    local: bool = False
+    embed: Literal["", "linear", "conv"] = ""
+    decode: Literal["", "linear", "conv"] = ""
+    channels: int = 0
+    between: int | None = None
+    local: bool | None = None
     sizes: tuple[int, ...] = (1,)
     tokens: Literal["place", "frame", "variable"] = "place"
     levels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, size in zip(("width", "depth", "heads"), PRESETS[self.preset], strict=True):
-            object.__setattr__(self, name, getattr(self, name) or size)
+        self._take(**PRESETS[self.preset])
         require(self, 0, "window", "registers", "layer_scale", "spectral", "between")
         require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics")
         require(self, 1, "channels", "levels", "sizes")
@@ -131,11 +154,23 @@ class ModelConfig:
                 f"one embedding and one level for model.tokens {self.tokens}", got, "leave one of them out"
             )
 
+    def _take(self, embed: str, between: int, **others: Any) -> None:
+        """The preset's values where none are given, and where what is given does not exclude them."""
+        self._fill(embed="linear" if self.tokens != "place" else embed, **others)
+        tiled = (self.embed, self.decode, self.sizes) == MERGEABLE and not any(n % 2 for n in self.patch)
+        self._fill(between=between if tiled else 0)
+
+    def _fill(self, **values: Any) -> None:
+        blank = {field.name: field.default for field in fields(self)}
+        for name, value in values.items():
+            if getattr(self, name) == blank[name]:
+                object.__setattr__(self, name, value)
+
     def _refuse_between(self) -> None:
         """Merged cells want convolutions on both sides and patches that they tile."""
         if not self.between:
             return
-        if (self.embed, self.decode, self.sizes) != ("conv", "conv", (1,)):
+        if (self.embed, self.decode, self.sizes) != MERGEABLE:
             raise InputError(
                 "model.embed conv, model.decode conv and model.sizes [1] where model.between is set",
                 f"{self.embed}, {self.decode} and {list(self.sizes)}",

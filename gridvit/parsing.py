@@ -6,7 +6,7 @@ import difflib
 import re
 from argparse import ArgumentError
 from collections.abc import Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ def parser_of(kind: type, prog: str, description: str = "") -> ArgumentParser:
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action="config", help="YAML file of options; later options override it")
     parser.add_class_arguments(kind, None)
+    parser.set_defaults(_blank(kind()))
     return parser
 
 
@@ -93,6 +94,18 @@ def keys_of(kind: type, prefix: str = "") -> list[str]:
         name = prefix + field.name
         value = getattr(example, field.name)
         found += [name, *(keys_of(type(value), f"{name}.") if is_dataclass(value) else [])]
+    return found
+
+
+def _blank(example: Any, prefix: str = "") -> dict[str, Any]:
+    """By dotted name what stands for a value that is not given, where ``example`` has filled it in."""
+    found: dict[str, Any] = {}
+    for field in fields(example):
+        value = getattr(example, field.name)
+        if is_dataclass(value):
+            found |= _blank(value, f"{prefix}{field.name}.")
+        elif field.default is not MISSING and field.default != value:
+            found[prefix + field.name] = field.default
     return found
 
 
