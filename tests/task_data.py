@@ -21,7 +21,7 @@ from gridvit.training_config import ObjectiveConfig
 
 TINY = RunConfig(
     data=DataConfig(split=Split(train=(0, 5), validate=(5, 7), test=(7, 9))),
-    model=ModelConfig(patch=(4,), width=24, depth=2, heads=2),
+    model=ModelConfig(preset="mini", patch=(4,), width=24, depth=2, heads=2),
     training=TrainingConfig(epochs=2, batch_size=7, warmup_steps=3, accelerator="cpu"),
     evaluation=EvaluationConfig(leads=2),
 )

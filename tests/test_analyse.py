@@ -166,7 +166,7 @@ def test_attention_by_blocks_is_that_of_whole_matrices(
 ) -> None:
     monkeypatch.setattr(import_module("gridvit.run.subject"), "HELD", 7 * 3 * 3 * 30)  # blocks of 7 tokens
     torch.manual_seed(2)
-    config = ModelConfig(patch=(1, 2), width=48, depth=2, heads=3)
+    config = ModelConfig(preset="mini", patch=(1, 2), width=48, depth=2, heads=3)
     presence = torch.full((1, *grid.shape), 0.5) if gaps else None
     step = ModelStep(config, grid, Channels(("u",)), 1.0, *torch.ones(3, 1), presence=presence).eval()
     states = torch.randn(3, 1, *grid.shape)

@@ -35,7 +35,7 @@ def test_every_part_runs_at_a_toy_size(gpu: ModuleType, capsys: pytest.CaptureFi
 
 
 def test_operations_by_hand(gpu: ModuleType) -> None:
-    network = gpu.ViT(gpu.ModelConfig(patch=(1, 1)), gpu.Grid.regular((4, 6)), 1, 1)
+    network = gpu.ViT(gpu.ModelConfig(preset="mini", patch=(1, 1)), gpu.Grid.regular((4, 6)), 1, 1)
     parameters = sum(p.numel() for p in network.parameters())
     # 24 tokens, width 128, 4 layers: scores and averages are 4 N^2 width a layer forwards, and twice that backwards
     assert gpu.operations(network) == 6 * parameters * 24 + 3 * 4 * 24 * 24 * 128 * 4

@@ -167,7 +167,9 @@ def test_a_radial_bias_starts_flat_and_learns_a_curve() -> None:
 
 
 def test_layers_share_one_table_of_distances() -> None:
-    network = ViT(ModelConfig(patch=(1, 1), width=24, depth=3, heads=3, bias="linear"), TORUS, 1, 1)
+    network = ViT(
+        ModelConfig(preset="mini", patch=(1, 1), width=24, depth=3, heads=3, bias="linear"), TORUS, 1, 1
+    )
     assert len({id(bias.pairs) for bias in network.biases}) == 1
     assert not any("which" in name for name in network.state_dict())
 

@@ -164,7 +164,7 @@ def test_refused_at_construction(kind: str, grid: Grid, waves: int, sentence: st
 
 
 def test_a_head_too_small_for_a_series() -> None:
-    config = ModelConfig(patch=(1, 1), width=48, heads=2, depth=1, bias="linear", spectral=4)
+    config = ModelConfig(preset="mini", patch=(1, 1), width=48, heads=2, depth=1, bias="linear", spectral=4)
     with pytest.raises(
         InputError, match="^expected heads wider than the 25 dimensions of the distance bias, got 24"
     ):
@@ -185,7 +185,9 @@ def test_the_error_is_said_before_training_and_written_by_the_analysis() -> None
     numbers = torch.zeros(1), torch.ones(1), torch.ones(1)
     points = xr.DataArray(np.linspace(0, 9000, 5), dims="distance", attrs={"units": "km"})
     for waves in (0, 2):
-        config = ModelConfig(patch=(1, 1), width=48, heads=3, depth=2, bias="linear", spectral=waves)
+        config = ModelConfig(
+            preset="mini", patch=(1, 1), width=48, heads=3, depth=2, bias="linear", spectral=waves
+        )
         step = ModelStep(config, SPHERE, Channels(("u",)), 1.0, *numbers)
         curves = bias_curves(step, points)
         assert ("bias_error" in curves) == (waves > 0)

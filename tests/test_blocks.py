@@ -17,7 +17,7 @@ from gridvit.grid import Grid
 from gridvit.nn import ModelStep, ViT
 
 TORUS, SPHERE = Grid.regular((6, 10), (3.0, 5.0)), Grid.latlon(7, 12, poles=True)
-SMALL = ModelConfig(patch=(1, 2), width=48, depth=2, heads=3)
+SMALL = ModelConfig(preset="mini", patch=(1, 2), width=48, depth=2, heads=3)
 CHOICES = {
     "default": SMALL,
     "post-norm": replace(SMALL, norm="post"),
@@ -126,7 +126,7 @@ def test_presets_have_the_parameters_of_the_vits(preset: str, width: int) -> Non
 
 
 def test_a_preset_gives_way_to_what_is_stated() -> None:
-    assert asdict(ModelConfig())["width"] == 128
+    assert asdict(ModelConfig(preset="mini"))["width"] == 128
     base = ModelConfig(preset="base", depth=2)
     assert (base.width, base.depth, base.heads) == (768, 2, 12)
 
@@ -138,7 +138,7 @@ def test_numbers_out_of_range_are_refused() -> None:
         ({"layer_scale": -0.1}, "expected model.layer_scale of at least 0, got -0.1: correct it"),
     ):
         with pytest.raises(InputError) as error:
-            ModelConfig(**how)
+            ModelConfig(preset="mini", **how)
         assert str(error.value) == sentence
 
 

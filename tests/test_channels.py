@@ -20,7 +20,7 @@ from gridvit.rollout import Context, check_state, rollout
 from gridvit.training.objectives import NextStep
 
 GRID = Grid.regular((4, 6), periodic=(False, True))
-CONFIG = ModelConfig(patch=(2, 2), width=24, depth=1, heads=2)
+CONFIG = ModelConfig(preset="mini", patch=(2, 2), width=24, depth=1, heads=2)
 ALL = Channels(("u",), ("y", "i"), ("p",), ("f",), ("s",), index=("i",), history=3)
 
 

@@ -35,7 +35,9 @@ def make_fields(times: int = 7, shape: tuple[int, int] = (6, 10)) -> Fields:
 
 
 def make_model(fields: Fields) -> tuple[checkpoint.ModelStep, Description]:
-    description = Description.of(ModelConfig(patch=(2, 5), width=24, depth=1, heads=2), DataConfig(), fields)
+    description = Description.of(
+        ModelConfig(preset="mini", patch=(2, 5), width=24, depth=1, heads=2), DataConfig(), fields
+    )
     torch.manual_seed(5)
     model = checkpoint.build(description, compute(fields))
     torch.nn.init.normal_(model.network.decode.weight)

@@ -185,7 +185,8 @@ def test_simulate_refuses(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
 
 def test_interrupt_and_go_on(tmp_path: Path, weather: Path) -> None:
     command = [sys.executable, "-m", "gridvit.cli", "train", "--data.path", str(weather), "--root", str(tmp_path),
-               "--model.patch", "[4,4]", "--model.width", "32", "--model.depth", "1", "--model.heads", "2",
+               "--model.patch", "[4,4]", "--model.preset", "mini",
+               "--model.width", "32", "--model.depth", "1", "--model.heads", "2",
                "--training.epochs", "400", "--training.accelerator", "cpu"]  # fmt: skip
     metrics = tmp_path / "run/metrics.csv"
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -204,7 +205,7 @@ def test_check_with_a_config_estimates_what_a_run_costs(
     capsys: pytest.CaptureFixture[str], weather: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "c.yaml").write_text(
-        "model: {patch: [2, 3], width: 32, depth: 1, heads: 2}\ntraining: {batch_size: 4}\n"
+        "model: {preset: mini, patch: [2, 3], width: 32, depth: 1, heads: 2}\ntraining: {batch_size: 4}\n"
     )
     status, out, err = run(capsys, "check", str(weather), "--config", str(tmp_path / "c.yaml"), "--json")
     assert status == 0, err
@@ -230,7 +231,18 @@ def test_a_chosen_level_goes_through_train_and_forecast(
         levels = xr.concat([ds, 2 * ds], xr.Variable("level", [850, 500])).assign_coords(level=[850, 500])
         levels.to_netcdf(tmp_path / "levels.nc")
     path, root = str(tmp_path / "levels.nc"), str(tmp_path)
-    tiny = ["--model.patch", "[2,3]", "--model.width", "32", "--model.depth", "1", "--model.heads", "2"]
+    tiny = [
+        "--model.patch",
+        "[2,3]",
+        "--model.preset",
+        "mini",
+        "--model.width",
+        "32",
+        "--model.depth",
+        "1",
+        "--model.heads",
+        "2",
+    ]
     choice = ["--data.stack", "[level]", "--training.epochs", "1"]
     status, _, err = run(capsys, "train", "--data.path", path, "--root", root, *tiny, *choice)
     assert status == 0, err

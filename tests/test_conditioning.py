@@ -39,7 +39,7 @@ CONFIG = RunConfig(
     data=DataConfig(
         parameters=("velocity", "diffusivity"), split=Split(train=(0, 30), validate=(30, 35), test=(35, 40))
     ),
-    model=ModelConfig(patch=(2,), width=32, depth=2, heads=2),
+    model=ModelConfig(preset="mini", patch=(2,), width=32, depth=2, heads=2),
     training=TrainingConfig(epochs=8, batch_size=15, warmup_steps=10, learning_rate=5e-3, accelerator="cpu"),
 )  # fmt: skip
 
@@ -173,7 +173,18 @@ def test_the_river_of_a_run_that_is_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     data.to_netcdf("d.nc")
-    tiny = ["--model.width", "24", "--model.depth", "1", "--model.heads", "2", "--training.epochs", "1"]
+    tiny = [
+        "--model.preset",
+        "mini",
+        "--model.width",
+        "24",
+        "--model.depth",
+        "1",
+        "--model.heads",
+        "2",
+        "--training.epochs",
+        "1",
+    ]
     told = [
         "--data.parameters",
         "[velocity, diffusivity]",

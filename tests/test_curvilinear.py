@@ -196,12 +196,14 @@ def test_a_mesh_too_large_for_a_model_file_is_refused_before_training(
     monkeypatch.setattr(checkpoint, "LARGEST_MESH", 47)
     says = "expected a curvilinear grid of at most 47 cells, got 48: take a region of it"
     with pytest.raises(InputError, match=says):
-        plan(RunConfig(model=ModelConfig(patch=(2, 2))), load(regional(6, 8)))
+        plan(RunConfig(model=ModelConfig(preset="mini", patch=(2, 2))), load(regional(6, 8)))
 
 
 def test_shifts_are_no_symmetry_of_a_mesh() -> None:
     fields = load(regional(6, 8), DataConfig(periodic={"rlon": True}))
-    config = RunConfig(model=ModelConfig(patch=(2, 2)), training=TrainingConfig(shift=("rlon",)))
+    config = RunConfig(
+        model=ModelConfig(preset="mini", patch=(2, 2)), training=TrainingConfig(shift=("rlon",))
+    )
     says = r"expected training.shift along straight periodic axes \(none here\), got 'rlon': leave it out"
     with pytest.raises(InputError, match=says):
         plan(config, fields)
@@ -216,7 +218,8 @@ def test_check_says_what_the_axes_are(tmp_path: Path) -> None:
     assert found["grid"]["axes"][1] == axis
 
 
-TINY = ["--model.width", "32", "--model.depth", "1", "--model.heads", "2", "--training.epochs", "2",
+TINY = ["--model.preset", "mini",
+        "--model.width", "32", "--model.depth", "1", "--model.heads", "2", "--training.epochs", "2",
         "--training.batch_size", "8", "--training.accelerator", "cpu", "--evaluation.leads", "3"]  # fmt: skip
 
 

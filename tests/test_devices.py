@@ -25,7 +25,8 @@ from gridvit.training_config import TrainingConfig
 
 # 37 windows in batches of 12: the last has one, and the first process none of it
 OPTIONS = ["--data.path", "data.nc", "--data.split.train", "[0,37]", "--data.split.validate", "[37,42]",
-           "--data.split.test", "[42,43]", "--model.patch", "[4]", "--model.width", "16", "--model.depth", "1",
+           "--data.split.test", "[42,43]", "--model.patch", "[4]", "--model.preset", "mini",
+           "--model.width", "16", "--model.depth", "1",
            "--model.heads", "2", "--training.batch_size", "12", "--training.warmup_steps", "3",
            "--training.shift", "[x]", "--training.accelerator", "cpu", "--evaluation.leads", "1",
            "--training.ema", "0.8"]  # fmt: skip

@@ -14,7 +14,9 @@ from gridvit.grid import Grid
 from gridvit.nn import ModelStep
 
 GRID = Grid.regular((6,))
-CONFIG = ModelConfig(patch=(2,), width=12, depth=1, heads=2, bias="none", earlier="differences")
+CONFIG = ModelConfig(
+    preset="mini", patch=(2,), width=12, depth=1, heads=2, bias="none", earlier="differences"
+)
 MEAN, STD, INCREMENT = torch.tensor([5.0, 1.0]), torch.tensor([4.0, 2.0]), torch.tensor([0.5, 0.25])
 
 
@@ -34,7 +36,9 @@ def test_three_frames_are_one_and_two_differences_in_units_of_the_increments() -
 
 
 def test_frames_as_they_are_by_default() -> None:
-    step = step_of(Channels(("u", "v"), history=2), replace(CONFIG, earlier=ModelConfig().earlier))
+    step = step_of(
+        Channels(("u", "v"), history=2), replace(CONFIG, earlier=ModelConfig(preset="mini").earlier)
+    )
     state = torch.randn(3, 4, 6, generator=torch.Generator().manual_seed(2))
     want = (state - MEAN.repeat(2).reshape(4, 1)) / STD.repeat(2).reshape(4, 1)
     torch.testing.assert_close(step.inputs(state), want)

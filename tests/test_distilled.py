@@ -47,7 +47,9 @@ def untrained(channels: Channels | None = None, grid: Grid = SPHERE) -> ModelSte
     channels = channels or Channels(("u",))
     n, leads = len(channels.frame), len(channels.leads)
     numbers = torch.full((n,), 3.0), torch.full((n,), 2.0), torch.full((leads, n), 0.5)
-    return ModelStep(ModelConfig(patch=(2, 2), width=24, depth=1, heads=2), grid, channels, 1.0, *numbers)
+    return ModelStep(
+        ModelConfig(preset="mini", patch=(2, 2), width=24, depth=1, heads=2), grid, channels, 1.0, *numbers
+    )
 
 
 def options(trust: float) -> TrainingConfig:
@@ -211,7 +213,8 @@ def test_teachers_that_cannot_teach_are_refused() -> None:
     presence = torch.ones(1, 5, 8)
     presence[0, 0] = 0.5
     numbers = (torch.tensor([value]) for value in (3.0, 2.0, 0.5))
-    gaps = ModelStep(ModelConfig(patch=(2, 2), width=24, depth=1, heads=2), SPHERE, Channels(("u",)), 1.0, *numbers,
+    gaps = ModelStep(ModelConfig(preset="mini",
+                                 patch=(2, 2), width=24, depth=1, heads=2), SPHERE, Channels(("u",)), 1.0, *numbers,
                      presence=presence)  # fmt: skip
     assert refused(Persistence(SPHERE, 1.0, ("u",)), gaps) == (
         "expected data without gaps and given boundaries for a teacher that is no gridvit model, got some with: fill "

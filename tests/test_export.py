@@ -55,7 +55,12 @@ def made(grid: Grid, config: dict, more: dict) -> tuple[ModelStep, torch.Tensor]
     presence[:, 0, :3] = 0
     numbers = torch.randn(count), torch.rand(count) + 1, torch.rand(1, count) + 0.5
     step = ModelStep(
-        ModelConfig(**SIZE, **config), grid, channels, 1.0, *numbers, presence=presence if gaps else None
+        ModelConfig(preset="mini", **SIZE, **config),
+        grid,
+        channels,
+        1.0,
+        *numbers,
+        presence=presence if gaps else None,
     ).eval()
     for weight in (step.network.decode.weight, step.network.skip.weight):
         torch.nn.init.normal_(weight, std=0.1)
@@ -112,7 +117,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, xr.Dataset]:
     config = RunConfig(
         root=str(folder),
         data=DataConfig(path=str(folder / "data.nc"), variables=("t",), forcings=("f",)),
-        model=ModelConfig(patch=(3, 5), features=("local_time",), **SIZE),
+        model=ModelConfig(preset="mini", patch=(3, 5), features=("local_time",), **SIZE),
         training=TrainingConfig(epochs=2, learning_rate=1e-2, accelerator="cpu"),
         evaluation=EvaluationConfig(leads=1, states=2),
     )

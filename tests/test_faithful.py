@@ -25,7 +25,7 @@ from gridvit.run.faithful import (
 )
 from gridvit.run.subject import Subject, some_states
 
-SMALL = ModelConfig(patch=(2, 3), width=48, depth=2, heads=3)
+SMALL = ModelConfig(preset="mini", patch=(2, 3), width=48, depth=2, heads=3)
 
 
 @pytest.fixture(scope="module")

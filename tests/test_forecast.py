@@ -41,7 +41,9 @@ def dataset(times: int = 5) -> xr.Dataset:
 def forecaster() -> Forecaster:
     fields = load(dataset())
     description = Description.of(
-        ModelConfig(patch=(2, 5), width=24, depth=1, heads=2, features=("local_time",)), DataConfig(), fields
+        ModelConfig(preset="mini", patch=(2, 5), width=24, depth=1, heads=2, features=("local_time",)),
+        DataConfig(),
+        fields,
     )
     torch.manual_seed(5)
     model = checkpoint.build(description, compute(fields)).eval()

@@ -56,7 +56,7 @@ def dataset(times: int = 23, moving: bool = True, names: tuple[str, ...] = ("sst
 
 def model(fields: Fields, position: str = "bounded") -> tuple[ModelStep, Description]:
     """A model with random weights everywhere, on the statistics of all of ``fields``."""
-    config = ModelConfig(patch=(3, 5), width=32, depth=2, heads=2, position=position)
+    config = ModelConfig(preset="mini", patch=(3, 5), width=32, depth=2, heads=2, position=position)
     description = Description.of(config, DataConfig(), fields)
     torch.manual_seed(5)
     step = checkpoint.build(description, compute(fields)).eval()
@@ -251,7 +251,7 @@ def test_gaps_in_a_variable_that_had_none_are_refused() -> None:
 def test_the_river_with_gaps(tmp_path: Path, caplog: pytest.LogCaptureFixture, moving: bool) -> None:
     ds = dataset(60, moving)
     config = RunConfig(
-        name="gaps", root=str(tmp_path), model=ModelConfig(patch=(3, 5), width=32, depth=1, heads=2),
+        name="gaps", root=str(tmp_path), model=ModelConfig(preset="mini", patch=(3, 5), width=32, depth=1, heads=2),
         training=TrainingConfig(epochs=2, batch_size=8, accelerator="cpu", shift=("longitude",)),
         evaluation=EvaluationConfig(leads=2, states=2),
     )  # fmt: skip
@@ -275,7 +275,7 @@ def test_sea_surface_temperature(tmp_path: Path) -> None:
     config = RunConfig(
         name="sst", root=str(tmp_path),
         data=DataConfig(path=str(path), split=Split(train=(0, 60), validate=(60, 72), test=(72, 96))),
-        model=ModelConfig(patch=(6, 6), width=32, depth=1, heads=2),
+        model=ModelConfig(preset="mini", patch=(6, 6), width=32, depth=1, heads=2),
         training=TrainingConfig(epochs=1, batch_size=8, accelerator="cpu"), evaluation=EvaluationConfig(leads=2),
     )  # fmt: skip
     run = train(config)

@@ -24,7 +24,7 @@ from gridvit.rollout import Context
 from gridvit.run.check import blocks_passed
 
 TORUS, SPHERE = Grid.regular((4, 6), (2.0, 3.0)), Grid.latlon(5, 8, poles=True)
-SMALL = ModelConfig(patch=(1, 2), width=48, depth=2, heads=3, tokens="variable")
+SMALL = ModelConfig(preset="mini", patch=(1, 2), width=48, depth=2, heads=3, tokens="variable")
 GROUPS = Inputs((1,), (0.3,), ((0, 2), (1, 2)))
 CHOICES = {
     "plain": SMALL,

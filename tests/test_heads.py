@@ -19,7 +19,7 @@ from gridvit.nn import ViT
 from gridvit.nn.heads import Classes, Detected, Detection, Headed, Pooled, located, placed
 
 TORUS, SPHERE = Grid.regular((6, 10), (3.0, 5.0)), Grid.latlon(7, 12, poles=True)
-SMALL = ModelConfig(patch=(2, 2), width=32, depth=1, heads=2)
+SMALL = ModelConfig(preset="mini", patch=(2, 2), width=32, depth=1, heads=2)
 
 
 def network(config: ModelConfig = SMALL, grid: Grid = TORUS, inputs: int = 1) -> ViT:

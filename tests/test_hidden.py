@@ -14,7 +14,7 @@ from gridvit.grid import Grid
 from gridvit.nn import ViT
 
 TORUS, SPHERE = Grid.regular((6, 10), (3.0, 5.0)), Grid.latlon(7, 12, poles=True)
-SMALL = ModelConfig(patch=(1, 2), width=48, depth=3, heads=3)
+SMALL = ModelConfig(preset="mini", patch=(1, 2), width=48, depth=3, heads=3)
 
 
 def network(config: ModelConfig = SMALL, grid: Grid = TORUS, masks: slice | None = None) -> ViT:

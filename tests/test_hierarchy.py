@@ -16,7 +16,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ModelStep, ViT
 
-SMALL = ModelConfig(patch=(1, 2), width=48, depth=1, heads=3, levels=(1,))
+SMALL = ModelConfig(preset="mini", patch=(1, 2), width=48, depth=1, heads=3, levels=(1,))
 TWO = replace(SMALL, patch=(1, 1), levels=(1, 2), registers=2)
 TORUS, SPHERE = Grid.regular((8, 12), (4.0, 6.0)), Grid.latlon(13, 24, poles=True)
 
@@ -151,7 +151,7 @@ def test_levels_that_do_not_fit_are_refused(grid: Grid, how: dict[str, object], 
 
 def test_levels_without_blocks_are_refused() -> None:
     with pytest.raises(InputError) as error:
-        ModelConfig(levels=(2, 0))
+        ModelConfig(preset="mini", levels=(2, 0))
     assert str(error.value) == "expected model.levels of at least 1, got (2, 0): correct it"
 
 

@@ -14,7 +14,7 @@ from gridvit.nn.vit import ViT
 
 def network(**choices: object) -> ViT:
     torch.manual_seed(3)
-    config = ModelConfig(patch=(2, 3), width=32, depth=2, heads=2, harmonics=1, **choices)  # type: ignore[arg-type]
+    config = ModelConfig(preset="mini", patch=(2, 3), width=32, depth=2, heads=2, harmonics=1, **choices)  # type: ignore[arg-type]
     model = ViT(config, Grid.regular((6, 6)), 2, 2).double()
     for part in model.parameters():
         part.data += 0.05 * torch.randn_like(part)
@@ -66,5 +66,6 @@ def test_networks_without_a_straight_way_say_so() -> None:
         assert "mix cells of several patches" in without_kernels(network(**ends))
     beside = "convolutions beside attention mix neighbouring tokens"
     assert without_kernels(network(local=True)) == beside
-    assert "several levels" in without_kernels(ViT(ModelConfig(patch=(1, 1), levels=(1,), width=32, depth=1, heads=2,
+    assert "several levels" in without_kernels(ViT(ModelConfig(preset="mini",
+                                                               patch=(1, 1), levels=(1,), width=32, depth=1, heads=2,
                                                                harmonics=1), Grid.regular((8, 8)), 1, 1))  # fmt: skip

@@ -146,7 +146,8 @@ def run(sign: xr.Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("sign")
     sign.to_netcdf(root / "sign.nc")
     options = ["--data.predictors", "[u]", "--data.diagnostics", "[label]", "--training.objective.kind", "segmentation",
-               "--model.patch", "[4]", "--model.width", "24", "--model.depth", "1", "--model.heads", "2",
+               "--model.patch", "[4]", "--model.preset", "mini",
+               "--model.width", "24", "--model.depth", "1", "--model.heads", "2",
                "--training.epochs", "4", "--training.learning_rate", "1e-2", "--training.warmup_steps", "3",
                "--training.accelerator", "cpu"]  # fmt: skip
     assert main(["train", "--data.path", str(root / "sign.nc"), "--root", str(root), *options]) == 0

@@ -15,7 +15,9 @@ from gridvit.nn import ViT
 from gridvit.nn.inputs import Inputs
 from gridvit.nn.local import Local
 
-SMALL = ModelConfig(patch=(2, 4), width=32, depth=2, heads=2, embed="conv", decode="conv", channels=5)
+SMALL = ModelConfig(
+    preset="mini", patch=(2, 4), width=32, depth=2, heads=2, embed="conv", decode="conv", channels=5
+)
 OPTIONS = {
     "local": replace(SMALL, local=True),
     "between": replace(SMALL, between=6),

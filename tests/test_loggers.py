@@ -16,7 +16,8 @@ from gridvit.cli import main
 from gridvit.training import loggers
 from gridvit.training.metrics import read_metrics
 
-TINY = ["train", "--data.path", "data.nc", "--model.patch", "[3]", "--model.width", "24", "--model.depth", "1",
+TINY = ["train", "--data.path", "data.nc", "--model.patch", "[3]", "--model.preset", "mini",
+        "--model.width", "24", "--model.depth", "1",
         "--model.heads", "2", "--training.epochs", "3", "--training.accelerator", "cpu"]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from gridvit.grid import Grid
 from gridvit.nn import ViT
 from gridvit.nn.lora import LowRank, adapt, merge
 
-CONFIG = ModelConfig(patch=(2, 5), width=32, depth=2, heads=2)
+CONFIG = ModelConfig(preset="mini", patch=(2, 5), width=32, depth=2, heads=2)
 
 
 def network(config: ModelConfig = CONFIG) -> ViT:

@@ -28,7 +28,7 @@ def test_loss_by_hand(leads: tuple[int, ...]) -> None:
     """Untrained: f = 0, errors are those of persistence, 1, 2 and 3 sigma_d; weights 1, 2, 0 of mean 1."""
     grid = Grid.regular((3, 4))
     numbers = torch.zeros(3), torch.ones(3), torch.tensor([[0.5, 1.0, 2.0]] * len(leads))
-    config = ModelConfig(patch=(1, 1), width=24, depth=1, heads=2)
+    config = ModelConfig(preset="mini", patch=(1, 1), width=24, depth=1, heads=2)
     increments = torch.tensor([1.0, 2.0, 3.0]) * numbers[2][0]
     frames = torch.zeros(2, 1 + len(leads), 3, 3, 4)
     frames[:, 1:] = increments.view(3, 1, 1)

@@ -29,7 +29,7 @@ from gridvit.training.plan import plan
 from gridvit.training.train import fit
 from gridvit.training_config import ObjectiveConfig, StartConfig
 
-SMALL = ModelConfig(patch=(2, 3), width=32, depth=1, heads=2)
+SMALL = ModelConfig(preset="mini", patch=(2, 3), width=32, depth=1, heads=2)
 TORUS, SPHERE = Grid.regular((8, 12)), Grid.latlon(7, 12, poles=True)
 
 

@@ -169,7 +169,8 @@ def run_of(path: Path, root: Path, loading: str = "stream", buffer: float = 1e-3
     )  # fmt: skip
     training = TrainingConfig(epochs=3, batch_size=16, learning_rate=3e-3, warmup_steps=5, accelerator="cpu")
     return RunConfig(
-        name=loading, root=str(root), data=data, model=ModelConfig(patch=(3, 4), width=24, depth=1, heads=2),
+        name=loading, root=str(root), data=data, model=ModelConfig(preset="mini",
+                                                                   patch=(3, 4), width=24, depth=1, heads=2),
         training=training,
     )  # fmt: skip
 

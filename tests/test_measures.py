@@ -24,7 +24,7 @@ ASKED = {  # what is measured where a run asks for it
     "attention over the training": "training.keep asked for no snapshots",
     "what precedes a region": "no index is predicted, and evaluation.regions names no region",
 }
-MODEL = ModelConfig(patch=(2, 3), width=24, depth=2, heads=2, harmonics=1)
+MODEL = ModelConfig(preset="mini", patch=(2, 3), width=24, depth=2, heads=2, harmonics=1)
 
 
 @pytest.fixture(scope="module")

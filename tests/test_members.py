@@ -82,7 +82,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = RunConfig(
         root=str(tmp_path_factory.mktemp("runs")),
         data=DataConfig(members="samples"),
-        model=ModelConfig(patch=(2, 2), width=8, depth=1, heads=2),
+        model=ModelConfig(preset="mini", patch=(2, 2), width=8, depth=1, heads=2),
         training=TrainingConfig(epochs=1, accelerator="cpu"),
         evaluation=EvaluationConfig(leads=2),
     )

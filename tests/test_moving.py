@@ -25,7 +25,7 @@ from gridvit.nn import ModelStep, ViT
 from gridvit.nn.moving import interpolated
 from gridvit.training.objectives import NextStep
 
-SMALL = ModelConfig(patch=(1, 1), width=96, depth=2, heads=4)
+SMALL = ModelConfig(preset="mini", patch=(1, 1), width=96, depth=2, heads=4)
 TORUS, FINER = Grid.regular((6, 10), (3.0, 5.0)), Grid.regular((12, 20), (3.0, 5.0))
 BOX = Grid.regular((5, 7), (2.5, 3.5), periodic=False)
 SPHERE, TURNED = Grid.latlon(7, 12, poles=True), Grid.gaussian(10, 21)
@@ -167,7 +167,7 @@ def test_a_trained_model_steps_a_finer_grid() -> None:
     frames = torch.from_numpy(coarse.array)
     moves = (frames[:, 1:] - frames[:, :-1]).std()
     torch.manual_seed(0)
-    config = ModelConfig(patch=(1,), width=48, depth=1, heads=2, harmonics=4)
+    config = ModelConfig(preset="mini", patch=(1,), width=48, depth=1, heads=2, harmonics=4)
     step = ModelStep(
         config, coarse.grid, Channels(("u",)), 0.5, torch.zeros(1), frames.std()[None], moves[None]
     )

@@ -106,7 +106,7 @@ def test_in_python(folder: Path) -> None:
     with pytest.raises(InputError, match="^expected the network that this run was made with, got another"):
         gridvit.Forecaster.load(folder / "runs/run", nn.Conv2d(1, 1, 1))
     config = RunConfig(
-        root=str(folder), name="module", data=DataConfig(), model=ModelConfig(patch=(1, 1)),
+        root=str(folder), name="module", data=DataConfig(), model=ModelConfig(preset="mini", patch=(1, 1)),
         training=TrainingConfig(epochs=1, accelerator="cpu"), evaluation=EvaluationConfig(leads=1),
     )  # fmt: skip
     made = factory(1, 1, TORUS)
@@ -131,7 +131,7 @@ class Count(nn.Module):
 
 
 def step(network: object, config: ModelConfig | None = None) -> ModelStep:
-    own = replace(config or ModelConfig(patch=(1, 1)), kind="own")
+    own = replace(config or ModelConfig(preset="mini", patch=(1, 1)), kind="own")
     numbers = torch.zeros(1), torch.ones(1), torch.ones(1)
     return ModelStep(own, TORUS, Channels(("u",)), 1.0, *numbers, network=network)
 
@@ -159,7 +159,7 @@ def test_a_network_of_another_signature_is_refused() -> None:
     with pytest.raises(InputError, match=r"^expected a network .* got one that fails there \(Given groups=1"):
         step(nn.Conv2d(2, 1, 3))
     with pytest.raises(InputError, match=r"^expected latitude and longitude for model.features, got a plane"):
-        step(nn.Conv2d(3, 1, 1), ModelConfig(patch=(1, 1), features=("longitude",)))
+        step(nn.Conv2d(3, 1, 1), ModelConfig(preset="mini", patch=(1, 1), features=("longitude",)))
 
 
 def test_the_step_is_that_of_the_network() -> None:

@@ -116,7 +116,9 @@ def test_a_model_knows_its_components_and_what_zero_is() -> None:
     grid = Grid.latlon(6, 8)
     channels = Channels(("t", "u"), forcing=("v",), vector=("u", "v"), history=2)
     mean, std = torch.tensor([280.0, 3.0, -4.0]), torch.tensor([20.0, 6.0, 2.0])
-    config = ModelConfig(patch=(2, 2), width=24, depth=1, heads=2, embed="conv", decode="conv", channels=4)
+    config = ModelConfig(
+        preset="mini", patch=(2, 2), width=24, depth=1, heads=2, embed="conv", decode="conv", channels=4
+    )
     step = ModelStep(config, grid, channels, 1.0, mean, std, torch.ones(3))
     for module in (step.network.stem.first, step.network.skip):  # t u, t u a step earlier, v at both ends
         assert module.pad.sign.flatten().tolist() == [1, -1, 1, -1, -1, -1]

@@ -48,7 +48,7 @@ def weather(days: int = 20) -> xr.Dataset:
 def made() -> Plan:
     config = RunConfig(
         data=DataConfig(split=Split(train=(0, 50), validate=(50, 65), test=(65, 80))),
-        model=ModelConfig(patch=(4, 4), width=24, depth=1, heads=2),
+        model=ModelConfig(preset="mini", patch=(4, 4), width=24, depth=1, heads=2),
         training=TrainingConfig(epochs=2, batch_size=7, warmup_steps=3, accelerator="cpu", ema=0.5),
         evaluation=EvaluationConfig(leads=3),
     )

@@ -18,7 +18,7 @@ from gridvit.run.places import attention_places, spread
 def test_attention_from_places_is_rows_of_whole_matrices(gaps: bool) -> None:
     torch.manual_seed(3)
     grid = Grid.regular((6, 10))
-    config = ModelConfig(patch=(2, 2), width=48, depth=2, heads=3, registers=2)
+    config = ModelConfig(preset="mini", patch=(2, 2), width=48, depth=2, heads=3, registers=2)
     presence = torch.full((1, *grid.shape), 0.5) if gaps else None
     step = ModelStep(config, grid, Channels(("u",)), 1.0, *torch.ones(3, 1), presence=presence).eval()
     states = torch.randn(5, 1, *grid.shape)

@@ -22,7 +22,7 @@ from gridvit.nn.rotary import Rotary
 
 TORUS, SPHERE = Grid.regular((6, 10), (3.0, 5.0)), Grid.latlon(7, 12, poles=True)
 CHANNEL = Grid.regular((5, 6), (2.5, 3.0), periodic=(False, True))
-SMALL = ModelConfig(patch=(1, 2), width=96, depth=2, heads=3)
+SMALL = ModelConfig(preset="mini", patch=(1, 2), width=96, depth=2, heads=3)
 KINDS = ("bounded", "none", "learned", "sincos", "rope")
 
 
@@ -153,7 +153,7 @@ def test_every_weight_learns(kind: str) -> None:
 @pytest.mark.parametrize("kind", [*KINDS, "harmonics"])
 def test_model_files_keep_it(kind: str, tmp_path: Path) -> None:
     found = make_fields()
-    config = ModelConfig(patch=(2, 5), width=32, depth=1, heads=2, position=kind)
+    config = ModelConfig(preset="mini", patch=(2, 5), width=32, depth=1, heads=2, position=kind)
     description = Description.of(config, DataConfig(), found)
     torch.manual_seed(5)
     model = checkpoint.build(description, compute(found))

@@ -35,13 +35,15 @@ def test_split_keeps_a_bf16_logit_right() -> None:
 
 
 def test_tokens_too_fine_for_bf16_are_refused() -> None:
-    network = ViT(ModelConfig(patch=(1, 1), depth=1), Grid.latlon(90, 180), 1, 1)
+    network = ViT(ModelConfig(preset="mini", patch=(1, 1), depth=1), Grid.latlon(90, 180), 1, 1)
     with pytest.raises(
         InputError, match=r"^expected a distance bias that bfloat16 holds within 0.01, got an error of 0."
     ):
         network.check_precision(torch.bfloat16)
     network.check_precision(torch.float32)
-    ViT(ModelConfig(patch=(1, 1), depth=1, bias="none"), TORUS, 1, 1).check_precision(torch.bfloat16)
+    ViT(ModelConfig(preset="mini", patch=(1, 1), depth=1, bias="none"), TORUS, 1, 1).check_precision(
+        torch.bfloat16
+    )
 
 
 @pytest.mark.parametrize("kind", ["distance", "harmonics"])
@@ -134,7 +136,7 @@ def test_what_half_precision_needs_can_be_kept_within_the_head() -> None:
 def test_a_mixed_precision_that_cannot_hold_the_bias_is_refused_before_training() -> None:
     numbers = torch.zeros(1), torch.ones(1), torch.ones(1)
     for rows, refused in ((10, False), (90, True)):
-        config = ModelConfig(patch=(1, 1), width=24, heads=2, depth=1)
+        config = ModelConfig(preset="mini", patch=(1, 1), width=24, heads=2, depth=1)
         step = ModelStep(config, Grid.latlon(rows, 2 * rows), Channels(("u",)), 1.0, *numbers)
         objective = NextStep(step, TrainingConfig())
         for precision in ("32-true", "bf16-mixed"):
@@ -151,7 +153,9 @@ def test_a_mixed_precision_that_cannot_hold_the_bias_is_refused_before_training(
 def test_autocast_is_refused_where_it_would_round_the_bias() -> None:
     x = torch.randn(1, 1, 256)
     for half, sentence in ((0, "^expected a distance bias that bfloat16 holds within 0.01, got"), (3, None)):
-        network = ViT(ModelConfig(patch=(1,), width=256, depth=1, half=half), Grid.regular(256), 1, 1)
+        network = ViT(
+            ModelConfig(preset="mini", patch=(1,), width=256, depth=1, half=half), Grid.regular(256), 1, 1
+        )
         network(x)
         with torch.autocast("cpu", torch.bfloat16):
             if sentence is None:
@@ -163,21 +167,26 @@ def test_autocast_is_refused_where_it_would_round_the_bias() -> None:
 
 
 def test_shapes_without_values_can_be_worked_out() -> None:
-    network = ViT(ModelConfig(patch=(2, 2), depth=1), Grid.latlon(6, 12), 1, 2).to("meta")
+    network = ViT(ModelConfig(preset="mini", patch=(2, 2), depth=1), Grid.latlon(6, 12), 1, 2).to("meta")
     assert network(torch.empty(3, 1, 6, 12, device="meta")).shape == (3, 2, 6, 12)
 
 
 def test_half_is_refused_at_construction() -> None:
     for half, tokens, advice in ((2, 256, "set model.half to 3, train"), (3, 4096, "train")):
         with pytest.raises(InputError) as error:
-            ViT(ModelConfig(patch=(1,), width=256, depth=1, half=half), Grid.regular(tokens), 1, 1)
+            ViT(
+                ModelConfig(preset="mini", patch=(1,), width=256, depth=1, half=half),
+                Grid.regular(tokens),
+                1,
+                1,
+            )
         assert re.fullmatch(
             r"expected a distance bias that bfloat16 holds within 0.01, got an error of 0.\d+ at this token spacing: "
             f"{advice} in float32, or raise model.patch",
             str(error.value),
         )
     with pytest.raises(InputError, match="^expected heads wider than the 24 dimensions of the distance bias"):
-        ViT(ModelConfig(patch=(1, 1), width=48, heads=2, depth=1, half=2), TORUS, 1, 1)
+        ViT(ModelConfig(preset="mini", patch=(1, 1), width=48, heads=2, depth=1, half=2), TORUS, 1, 1)
 
 
 @pytest.mark.parametrize("kind", ["distance", "linear"])

@@ -21,7 +21,8 @@ FOLDER = Path(ROOT or ".")
 PRESSURE = FOLDER / "steps/era5_msl_2.5deg_6h_2025-12_2026-02.zarr"
 WINDS = FOLDER / "steps/ncep1_uv10m_daily_2018-01_03.nc"
 CONFIG = Path(__file__).parents[1] / "experiments/reanalysis/config.yaml"
-TINY = ["--model.width", "32", "--model.depth", "1", "--model.heads", "2", "--training.epochs", "1",
+TINY = ["--model.preset", "mini",
+        "--model.width", "32", "--model.depth", "1", "--model.heads", "2", "--training.epochs", "1",
         "--evaluation.states", "2"]  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from gridvit.run.record import git_state, sessions
 from gridvit.training.metrics import read_metrics
 from gridvit.training.objectives import NextStep
 
-TINY = ["--model.patch", "[3]", "--model.width", "24", "--model.depth", "1", "--model.heads", "2",
+TINY = ["--model.patch", "[3]", "--model.preset", "mini",
+        "--model.width", "24", "--model.depth", "1", "--model.heads", "2",
         "--training.epochs", "3", "--training.accelerator", "cpu", "--training.shift", "[x]"]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from gridvit.nn.attention import Replace
 from gridvit.nn.replacing import frozen, knock_out, uniform
 
 SPHERE = Grid.latlon(7, 12, poles=True)
-SMALL = ModelConfig(patch=(1, 3), width=48, depth=2, heads=3)  # 28 tokens
+SMALL = ModelConfig(preset="mini", patch=(1, 3), width=48, depth=2, heads=3)  # 28 tokens
 ROWS = np.diff(np.sin(np.deg2rad([-90, -75, -45, -15, 15, 45, 75, 90]))) / 2  # share of the sphere
 
 

@@ -47,7 +47,7 @@ WAVES = SimulateConfig(
 )
 CONFIG = RunConfig(
     data=DataConfig(split=Split(train=(0, 5), validate=(5, 7), test=(7, 8))),
-    model=ModelConfig(patch=(4,), width=24, depth=1, heads=2),
+    model=ModelConfig(preset="mini", patch=(4,), width=24, depth=1, heads=2),
     training=TrainingConfig(epochs=3, batch_size=7, warmup_steps=3, shift=("x",), ema=0.9, accelerator="cpu"),
 )
 STEPS = 15  # 30 windows in batches of 7, three times

@@ -12,7 +12,8 @@ import xarray as xr
 
 from gridvit.cli import main
 
-TINY = ["--model.width", "32", "--model.depth", "1", "--model.heads", "2", "--training.epochs", "2",
+TINY = ["--model.preset", "mini",
+        "--model.width", "32", "--model.depth", "1", "--model.heads", "2", "--training.epochs", "2",
         "--training.batch_size", "8", "--training.accelerator", "cpu", "--evaluation.states", "2"]  # fmt: skip
 Run = Callable[..., str]
 

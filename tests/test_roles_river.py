@@ -17,7 +17,7 @@ from gridvit.errors import InputError
 from gridvit.forecast import Forecaster
 
 TIMES, ROWS, COLUMNS = 120, 5, 8
-MODEL = ModelConfig(patch=(2, 2), width=24, depth=1, heads=2)
+MODEL = ModelConfig(preset="mini", patch=(2, 2), width=24, depth=1, heads=2)
 QUICK = TrainingConfig(epochs=25, batch_size=8, learning_rate=4e-3, warmup_steps=5, accelerator="cpu")
 
 
@@ -85,7 +85,18 @@ def test_by_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         "--data.history",
         "2",
     ]
-    settings = ["--model.patch", "[2,2]", "--model.width", "24", "--model.depth", "1", "--model.heads", "2"]
+    settings = [
+        "--model.patch",
+        "[2,2]",
+        "--model.preset",
+        "mini",
+        "--model.width",
+        "24",
+        "--model.depth",
+        "1",
+        "--model.heads",
+        "2",
+    ]
     assert main(["train", "--root", str(tmp_path), "--data.path", str(tmp_path / "past.nc"), *common, *settings,
                  "--training.epochs", "1", "--training.accelerator", "cpu"]) == 0  # fmt: skip
     asked = [
@@ -214,7 +225,9 @@ def test_a_regional_model_is_given_its_boundary(tmp_path: Path) -> None:
 
 
 def test_features_of_time_need_dates(tmp_path: Path) -> None:
-    model = ModelConfig(patch=(2, 2), width=24, depth=1, heads=2, features=("insolation", "latitude"))
+    model = ModelConfig(
+        preset="mini", patch=(2, 2), width=24, depth=1, heads=2, features=("insolation", "latitude")
+    )
     ds = teleconnected()
     timeless = ds.assign_coords(time=np.arange(240.0))
     chosen = RunConfig("r", str(tmp_path), DataConfig(variables=("sst",)), model, QUICK)

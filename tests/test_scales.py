@@ -15,7 +15,7 @@ from gridvit.nn import ViT
 from gridvit.nn.inputs import Inputs
 from gridvit.nn.scales import CrossScale, parts
 
-SMALL = ModelConfig(patch=(2, 2), width=32, depth=1, heads=2)
+SMALL = ModelConfig(preset="mini", patch=(2, 2), width=32, depth=1, heads=2)
 
 
 def sums(grid: Grid, config: ModelConfig, x: torch.Tensor, kinds: Inputs | None = None) -> torch.Tensor:

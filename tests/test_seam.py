@@ -83,7 +83,9 @@ def test_a_model_knows_its_period(caplog: pytest.LogCaptureFixture) -> None:
     """A state that reads the same in both directions tells nothing; the model's grid does."""
     ds = plane(wave(8)).rename(x="s")
     fields = load(ds, DataConfig(periodic={"s": True}))
-    description = Description.of(ModelConfig(patch=(1,), width=16, depth=1, heads=2), DataConfig(), fields)
+    description = Description.of(
+        ModelConfig(preset="mini", patch=(1,), width=16, depth=1, heads=2), DataConfig(), fields
+    )
     forecaster = Forecaster(checkpoint.build(description, compute(fields)).eval(), description)
     even = ds.isel(time=[0]).assign(u=(("time", "s"), np.abs(np.arange(8.0) - 3.5)[None]))
     caplog.clear()

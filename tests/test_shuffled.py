@@ -13,7 +13,7 @@ from gridvit.nn.shuffled import cascade
 
 def test_ever_more_of_the_network_is_shuffled() -> None:
     torch.manual_seed(1)
-    config = ModelConfig(patch=(2,), width=24, depth=5, heads=2, registers=1)
+    config = ModelConfig(preset="mini", patch=(2,), width=24, depth=5, heads=2, registers=1)
     step = ModelStep(config, Grid.regular((12,)), Channels(("u",)), 1.0, *torch.ones(3, 1)).eval()
     torch.nn.init.normal_(step.network.decode.weight)
     before = {name: value.clone() for name, value in step.network.named_parameters()}

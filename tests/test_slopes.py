@@ -18,7 +18,7 @@ from gridvit.training_config import ObjectiveConfig
 
 def objective(grid: Grid, length: float, presence: torch.Tensor | None = None, **how: object) -> NextStep:
     numbers = torch.zeros(2), torch.ones(2), torch.ones(1, 2)
-    config = ModelConfig(patch=(1,) * grid.ndim, width=24, depth=1, heads=2)
+    config = ModelConfig(preset="mini", patch=(1,) * grid.ndim, width=24, depth=1, heads=2)
     step = ModelStep(config, grid, Channels(("u", "v")), 1.0, *numbers, presence)
     return NextStep(step, TrainingConfig(slopes=length, **how))
 

@@ -248,7 +248,7 @@ def test_jobs_of_dask_take_the_statistics(slurm: Cluster, monkeypatch: pytest.Mo
 
 CONFIG = """\
 data: {path: u.nc, split: {along: sample, train: [0, 7], validate: [7, 9], test: [9, 11]}}
-model: {patch: [3], width: 24, depth: 1, heads: 1}
+model: {preset: mini, patch: [3], width: 24, depth: 1, heads: 1}
 training: {epochs: 2, batch_size: 5, accelerator: cpu, warmup_steps: 3}
 evaluation: {leads: 1}
 """

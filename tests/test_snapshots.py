@@ -31,7 +31,7 @@ def config(root: Path, name: str, **training: object) -> RunConfig:
         name,
         str(root),
         DataConfig(),
-        ModelConfig(patch=(2,), width=24, depth=2, heads=2),
+        ModelConfig(preset="mini", patch=(2,), width=24, depth=2, heads=2),
         TrainingConfig(
             epochs=3, batch_size=8, learning_rate=1e-2, warmup_steps=1, accelerator="cpu", **training
         ),

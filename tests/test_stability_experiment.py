@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "experiments/stability"
-NETWORK = ("--model.width", "16", "--model.depth", "1", "--model.heads", "2", "--model.channels", "4", "--model.bias",
+NETWORK = ("--model.preset", "mini",
+           "--model.width", "16", "--model.depth", "1", "--model.heads", "2", "--model.channels", "4", "--model.bias",
            "none", "--training.epochs", "1", "--training.batch_size", "4", "--training.warmup_steps", "1",
            "--data.split.train", "[0,2]", "--data.split.validate", "[2,3]", "--data.split.test", "[3,4]",
            "--evaluation.leads", "1")  # fmt: skip

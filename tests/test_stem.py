@@ -23,7 +23,7 @@ from gridvit.nn import ModelStep, ViT
 from gridvit.nn.inputs import Inputs
 from gridvit.training.schedule import decayed_groups
 
-SMALL = ModelConfig(patch=(2, 2), width=32, depth=1, heads=2, channels=6)
+SMALL = ModelConfig(preset="mini", patch=(2, 2), width=32, depth=1, heads=2, channels=6)
 CONVS = {
     "embed": replace(SMALL, embed="conv"),
     "decode": replace(SMALL, decode="conv"),
@@ -133,7 +133,7 @@ def heated(steps: int, **how: str) -> tuple[float, float, float]:
     v = torch.fft.irfft(torch.fft.rfft(u) * symbol, n)
     unit = (v - u).std()
     torch.manual_seed(2)
-    config = ModelConfig(patch=(4,), width=32, depth=1, heads=2, channels=12, **how)
+    config = ModelConfig(preset="mini", patch=(4,), width=32, depth=1, heads=2, channels=12, **how)
     step = ModelStep(config, grid, Channels(("u",)), 1.0, torch.zeros(1), torch.ones(1), unit.reshape(1))
     quiet = torch.zeros(1, 1, n, dtype=torch.float64)
     ends = (step.network.decode.weight, step.network.skip.weight)

@@ -29,7 +29,7 @@ from gridvit.training.train import fit
 
 CONFIG = RunConfig(
     data=DataConfig(split=Split(train=(0, 5), validate=(5, 7), test=(7, 8))),
-    model=ModelConfig(patch=(4,), width=24, depth=1, heads=2),
+    model=ModelConfig(preset="mini", patch=(4,), width=24, depth=1, heads=2),
     training=TrainingConfig(epochs=2, batch_size=7, warmup_steps=3, accelerator="cpu"),
 )
 
@@ -64,7 +64,7 @@ def test_files_without_a_skill_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("leads", ["channels", "condition"])
 def test_a_still_step_is_persistence_and_then_itself_again(leads: str) -> None:
-    config = ModelConfig(patch=(2,), width=24, depth=1, heads=2, leads=leads)  # type: ignore[arg-type]
+    config = ModelConfig(preset="mini", patch=(2,), width=24, depth=1, heads=2, leads=leads)  # type: ignore[arg-type]
     numbers = torch.ones(3), torch.ones(3), torch.ones(2, 3)
     channels = Channels(("u", "v"), diagnostic=("w",), leads=(1, 3))
     step = ModelStep(config, Grid.regular(14), channels, 1.0, *numbers)

@@ -47,7 +47,7 @@ def test_leads_may_be_told() -> None:
 def test_told_leads_are_learned_together() -> None:
     line = Grid.regular(20, 20.0)
     torch.manual_seed(1)
-    config = ModelConfig(patch=(2,), width=32, depth=1, heads=2, leads="condition")
+    config = ModelConfig(preset="mini", patch=(2,), width=32, depth=1, heads=2, leads="condition")
     step = ModelStep(
         config, line, Channels(("u",), leads=(1, 3)), 1.0, torch.zeros(1), torch.ones(1), torch.ones(2, 1)
     )

@@ -123,7 +123,7 @@ def configured(tmp_path: Path) -> RunConfig:
             variables=("x",), indices={"early": Index("x", box)}, history=2, leads=(1, 2),
             split=Split("time", (0, 150), (155, 170), (175, 230)),
         ),
-        model=ModelConfig(patch=(2, 4), width=16, depth=1, heads=2, registers=1, bias="none"),
+        model=ModelConfig(preset="mini", patch=(2, 4), width=16, depth=1, heads=2, registers=1, bias="none"),
         training=TrainingConfig(epochs=1, batch_size=16, accelerator="cpu"),
         evaluation=EvaluationConfig(states=2, regions={"south": Index("x", {"latitude": (-90, -60)})}, lags=(3,)),
     )  # fmt: skip

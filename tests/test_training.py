@@ -26,7 +26,7 @@ from gridvit.training.train import fit
 
 CONFIG = RunConfig(
     data=DataConfig(split=Split(train=(0, 5), validate=(5, 7), test=(7, 8))),
-    model=ModelConfig(patch=(4,), width=24, depth=1, heads=2),
+    model=ModelConfig(preset="mini", patch=(4,), width=24, depth=1, heads=2),
     training=TrainingConfig(epochs=4, batch_size=7, warmup_steps=3, shift=("x",), accelerator="cpu"),
 )
 
@@ -41,7 +41,7 @@ def fields() -> Fields:
 
 def test_loss_is_the_area_weighted_square_of_the_normalised_increment() -> None:
     grid = Grid.latlon(5, 8, poles=True)
-    config = ModelConfig(patch=(2, 2), width=24, depth=1, heads=2)
+    config = ModelConfig(preset="mini", patch=(2, 2), width=24, depth=1, heads=2)
     numbers = (torch.tensor([value]) for value in (3.0, 2.0, 0.5))
     step = ModelStep(config, grid, Channels(("u",)), 1.0, *numbers)
     objective = NextStep(step, TrainingConfig())
@@ -90,7 +90,7 @@ def test_schedule() -> None:
 
 
 def test_only_linear_weights_decay() -> None:
-    network = ViT(ModelConfig(patch=(4,), width=24, depth=1, heads=2), Grid.regular(16), 1, 1)
+    network = ViT(ModelConfig(preset="mini", patch=(4,), width=24, depth=1, heads=2), Grid.regular(16), 1, 1)
     groups = decayed_groups(network, 0.3)
     decayed = {id(p) for p in groups[0]["params"]}
     linear = {id(m.weight) for m in network.modules() if isinstance(m, torch.nn.Linear)}

@@ -37,7 +37,7 @@ from gridvit.training_config import ObjectiveConfig
 
 PLANE = Grid.regular((5, 6), (2.5, 6.0), periodic=(False, True))
 SPHERE = Grid.latlon(5, 8, poles=True)
-MODEL = ModelConfig(patch=(1, 2), width=24, depth=1, heads=2)
+MODEL = ModelConfig(preset="mini", patch=(1, 2), width=24, depth=1, heads=2)
 
 
 def unrolled(steps: int, gradient: str = "through", grow: float = 0.0, **others: object) -> TrainingConfig:
@@ -199,7 +199,7 @@ def test_validation_has_all_steps_from_the_first_epoch_on(monkeypatch: pytest.Mo
 
 CONFIG = RunConfig(
     data=DataConfig(split=Split(train=(0, 5), validate=(5, 7), test=(7, 8))),
-    model=ModelConfig(patch=(4,), width=24, depth=1, heads=2),
+    model=ModelConfig(preset="mini", patch=(4,), width=24, depth=1, heads=2),
     training=unrolled(3, grow=0.6, epochs=4, batch_size=7, warmup_steps=3, shift=("x",)),
 )
 

@@ -17,7 +17,7 @@ from gridvit.nn.position import bounded_features
 from gridvit.rollout import Context, Step
 
 TORUS = Grid.regular((6, 10), (3.0, 5.0))
-SMALL = ModelConfig(patch=(2, 2), width=48, depth=2, heads=3)
+SMALL = ModelConfig(preset="mini", patch=(2, 2), width=48, depth=2, heads=3)
 
 
 def trained_looking(grid: Grid, config: ModelConfig, variables: int = 2) -> ModelStep:
@@ -60,7 +60,9 @@ def test_commutes_with_shifts_by_a_patch_on_the_torus() -> None:
 
 def test_commutes_with_longitude_shifts_on_the_sphere_but_knows_latitude() -> None:
     grid = Grid.latlon(7, 12, poles=True)
-    step = trained_looking(grid, ModelConfig(patch=(2, 3), width=48, depth=2, heads=3), 1).double()
+    step = trained_looking(
+        grid, ModelConfig(preset="mini", patch=(2, 3), width=48, depth=2, heads=3), 1
+    ).double()
     state = torch.randn(1, 1, 7, 12, dtype=torch.float64)
     torch.testing.assert_close(step(state.roll(3, 3)).roll(-3, 3), step(state), atol=1e-5, rtol=1e-5)
     uniform = step(torch.zeros(1, 1, 7, 12, dtype=torch.float64))[0, 0]
@@ -100,10 +102,12 @@ def test_local_time_by_hand() -> None:
 def test_features_need_a_sphere_and_a_time() -> None:
     sentence = "expected latitude and longitude for model.features, got a plane: leave model.features out"
     with pytest.raises(InputError, match=sentence):
-        ViT(ModelConfig(patch=(2, 2), features=("local_time",)), TORUS, 1, 1)
+        ViT(ModelConfig(preset="mini", patch=(2, 2), features=("local_time",)), TORUS, 1, 1)
     grid = Grid.latlon(6, 12)
     step = trained_looking(
-        grid, ModelConfig(patch=(2, 3), width=48, depth=1, heads=3, features=("local_time",)), 1
+        grid,
+        ModelConfig(preset="mini", patch=(2, 3), width=48, depth=1, heads=3, features=("local_time",)),
+        1,
     )
     state = torch.randn(2, 1, 6, 12)
     with pytest.raises(ValueError, match="needs a context"):
@@ -124,5 +128,5 @@ def test_bounded_features_are_cosines_of_bounded_axes_only() -> None:
 
 def test_one_dimension() -> None:
     grid = Grid.regular(12, 3.0)
-    step = trained_looking(grid, ModelConfig(patch=(3,), width=24, depth=1, heads=2), 1)
+    step = trained_looking(grid, ModelConfig(preset="mini", patch=(3,), width=24, depth=1, heads=2), 1)
     assert step(torch.randn(5, 1, 12)).shape == (5, 1, 12)

@@ -27,7 +27,7 @@ from gridvit.training.watch import Diverged
 
 CONFIG = RunConfig(
     data=DataConfig(split=Split(train=(0, 5), validate=(5, 7), test=(7, 8))),
-    model=ModelConfig(patch=(4,), width=24, depth=1, heads=2),
+    model=ModelConfig(preset="mini", patch=(4,), width=24, depth=1, heads=2),
     training=TrainingConfig(epochs=2, batch_size=7, warmup_steps=3, accelerator="cpu"),
 )
 DO = (
@@ -132,7 +132,8 @@ def test_what_was_there_is_kept_and_the_run_is_not_repeated(
     def broken(self: NextStep, batch: Any, shifts: list[int]) -> Tensor:
         return learned(self, batch, shifts) * (torch.nan if self.current_epoch == 2 else 1)
 
-    arguments = ["train", "--data.path", "data.nc", "--model.patch", "[3]", "--model.width", "24", "--model.depth", "1",
+    arguments = ["train", "--data.path", "data.nc", "--model.patch", "[3]", "--model.preset", "mini",
+                 "--model.width", "24", "--model.depth", "1",
                  "--model.heads", "2", "--training.epochs", "4", "--training.accelerator", "cpu"]  # fmt: skip
     with monkeypatch.context() as patch:
         patch.setattr(NextStep, "minimised", broken)

@@ -90,7 +90,13 @@ def configuration(root: str, number: int) -> RunConfig:
             split=Split("time", TRAIN, VALIDATE, TEST, gap=7),
         ),
         model=ModelConfig(
-            patch=PATCH, width=48, depth=2, heads=4, position="harmonics", features=("day_of_year",)
+            preset="mini",
+            patch=PATCH,
+            width=48,
+            depth=2,
+            heads=4,
+            position="harmonics",
+            features=("day_of_year",),
         ),
         training=TrainingConfig(
             epochs=4, batch_size=32, learning_rate=1e-3, weight_decay=1.0, seed=number, accelerator="cpu"

@@ -46,7 +46,7 @@ def configuration(world: Planted, root: str, name: str, seed: int) -> RunConfig:
         name=name,
         root=root,
         data=DataConfig(predictors=("x",), indices=boxes, history=world.longest_lag, split=split),
-        model=ModelConfig(patch=(4, 4), width=96, depth=2, heads=4, position="harmonics"),
+        model=ModelConfig(preset="mini", patch=(4, 4), width=96, depth=2, heads=4, position="harmonics"),
         training=TrainingConfig(
             epochs=4, batch_size=32, learning_rate=2e-3, weight_decay=1.0, seed=seed, accelerator="cpu"
         ),

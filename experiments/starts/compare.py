@@ -59,7 +59,7 @@ def configured(root: Path, name: str, split: Split, **training) -> gv.RunConfig:
         name=name,
         root=str(root),
         data=DataConfig(split=split),
-        model=ModelConfig(patch=(4,), width=64, depth=3, heads=2),
+        model=ModelConfig(preset="mini", patch=(4,), width=64, depth=3, heads=2),
         training=TrainingConfig(accelerator="cpu", shift=("x",), warmup_steps=10, **training),
         evaluation=EvaluationConfig(leads=1),
     )

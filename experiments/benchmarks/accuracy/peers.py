@@ -205,7 +205,9 @@ def convnet(inputs: int, outputs: int, grid: Grid) -> nn.Module:
 
 def vit(inputs: int, outputs: int, grid: Grid) -> nn.Module:
     """A plain Vision Transformer (arXiv:2010.11929): patches of 4, positions by waves, linear ends, no distances."""
-    config = ModelConfig(patch=(4,) * grid.ndim, width=128, depth=4, heads=4, bias="none", position="sincos")
+    config = ModelConfig(
+        preset="mini", patch=(4,) * grid.ndim, width=128, depth=4, heads=4, bias="none", position="sincos"
+    )
     return ViT(config, grid, inputs, outputs)
 
 

@@ -47,7 +47,7 @@ def subject(fields: Fields, depth: int) -> Subject:
     torch.manual_seed(0)
     spread = torch.from_numpy(fields.array).std().reshape(1)
     step = ModelStep(
-        ModelConfig(patch=PATCH, depth=depth),
+        ModelConfig(preset="mini", patch=PATCH, depth=depth),
         fields.grid,
         Channels(("u",)),
         1.0,

@@ -208,7 +208,7 @@ def final_loss(sizes: Sizes, device: str, half: bool) -> float:
     """Mean loss of the last quarter of a training on drifting smooth fields."""
     torch.manual_seed(0)
     grid = Grid.latlon(*sizes.learning)
-    network = ViT(ModelConfig(), grid, 1, 1).to(device)
+    network = ViT(ModelConfig(preset="mini"), grid, 1, 1).to(device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     generator, losses = torch.Generator().manual_seed(1), []
     for _ in range(sizes.steps):

@@ -36,7 +36,7 @@ EQUATIONS = {
         equation="korteweg-de-vries", shape=(64,), dt=0.05, samples=24, cutoff=2.0, steps=SETTLED + FRAMES
     ),
 }
-MODEL = ModelConfig(patch=(4,), width=64, depth=2, heads=2)
+MODEL = ModelConfig(preset="mini", patch=(4,), width=64, depth=2, heads=2)
 
 
 def objectives(steps: int) -> dict[str, ObjectiveConfig]:

@@ -30,7 +30,7 @@ def main() -> None:
     print(f"| width | {' | '.join(f'{rate:g}' for rate in chosen.rates)} |")
     print("|---" * (len(chosen.rates) + 1) + "|")
     for width in chosen.widths:
-        model = ModelConfig(patch=(8,), width=width, depth=2, heads=4)
+        model = ModelConfig(preset="mini", patch=(8,), width=width, depth=2, heads=4)
         losses = []
         for rate in chosen.rates:
             training = TrainingConfig(epochs=chosen.epochs, batch_size=16, learning_rate=rate, shift=("x",))

@@ -71,6 +71,7 @@ TRAINING = TrainingConfig(
 ENTRIES = {
     "gridvit": Entry(
         ModelConfig(
+            preset="mini",
             patch=(6, 6),
             width=64,
             depth=3,

@@ -45,11 +45,11 @@ from gridvit.training.train import fit
 MS = 1e3
 SAMPLES, BATCH = 10, 4  # 8 trajectories train: twice as many batches in an epoch as windows in a trajectory
 SIZES = {  # name: cells, windows in a trajectory, network
-    "small": ((32,), 80, ModelConfig(patch=(4,), width=32, depth=2, heads=2)),
-    "realistic": ((32, 64), 20, ModelConfig(patch=(4, 4), width=128, depth=4, heads=4)),
+    "small": ((32,), 80, ModelConfig(preset="mini", patch=(4,), width=32, depth=2, heads=2)),
+    "realistic": ((32, 64), 20, ModelConfig(preset="mini", patch=(4, 4), width=128, depth=4, heads=4)),
 }
-TEN_MILLION = ((32, 32), 2, ModelConfig(patch=(4, 4), width=384, depth=6, heads=6))
-TOY = ((8,), 2, ModelConfig(patch=(4,), width=8, depth=1, heads=1))
+TEN_MILLION = ((32, 32), 2, ModelConfig(preset="mini", patch=(4, 4), width=384, depth=6, heads=6))
+TOY = ((8,), 2, ModelConfig(preset="mini", patch=(4,), width=8, depth=1, heads=1))
 
 
 class Enough(Exception):
