@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,12 +123,6 @@ def test_presets_have_the_parameters_of_the_vits(preset: str, width: int) -> Non
     assert sum(p.numel() for p in made.blocks.parameters()) == 12 * (12 * width**2 + 13 * width)
     if preset == "base":  # 86 M: Dosovitskiy et al. (2021), table 1
         assert sum(p.numel() for p in made.parameters()) == pytest.approx(86e6, rel=0.01)
-
-
-def test_a_preset_gives_way_to_what_is_stated() -> None:
-    assert asdict(ModelConfig(preset="mini"))["width"] == 128
-    base = ModelConfig(preset="base", depth=2)
-    assert (base.width, base.depth, base.heads) == (768, 2, 12)
 
 
 def test_numbers_out_of_range_are_refused() -> None:

@@ -29,13 +29,8 @@ class Entry:
 
 
 def gridvit_entry(ndim: int) -> Entry:
-    """Convolutions at cells and at cells merged by twos around two blocks of attention on patches of four."""
-    return Entry(
-        ModelConfig(
-            patch=(4,) * ndim, width=96, depth=2, heads=4,
-            embed="conv", decode="conv", channels=16, between=32, local=True,
-        )
-    )  # fmt: skip
+    """The default network, on patches of four."""
+    return Entry(ModelConfig(patch=(4,) * ndim))
 
 
 def entries(ndim: int) -> dict[str, Entry]:
