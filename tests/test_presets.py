@@ -15,6 +15,7 @@ from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ViT
 from gridvit.parsing import load_config, parse, save_config
+from gridvit.run.check import blocks_passed, kept_by_cells
 
 NAMES = ("width", "depth", "heads", "embed", "decode", "channels", "between", "local")
 PLAIN = ("linear", "linear", 24, 0, False)
@@ -186,6 +187,41 @@ def test_the_default_network_learns_on_any_grid(grid: Grid, patch: tuple[int, ..
     torch.nn.init.normal_(made.decode.weight, std=0.1)
     made(x).square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in made.parameters())
+
+
+@pytest.mark.parametrize(
+    ("grid", "patch", "how"),
+    [
+        (Grid.regular((24, 40)), (8, 8), {}),
+        (Grid.regular((24, 40)), (4, 4), {"between": 0}),
+        (Grid.regular((24, 40)), (8, 8), {"decode": "linear"}),
+        (Grid.regular(176), (4,), {}),
+        (Grid.regular((8, 8, 12)), (4, 4, 4), {"local": False}),
+    ],
+    ids=["plane", "not merged", "embed", "line", "space"],
+)
+def test_memory_is_estimated_to_a_factor_of_two(
+    grid: Grid, patch: tuple[int, ...], how: dict[str, Any]
+) -> None:
+    config = ModelConfig(patch=patch, **how)
+    made, kept = ViT(config, grid, 1, 1), {}
+    weights = {w.untyped_storage().data_ptr() for w in [*made.parameters(), *made.buffers()]}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = (
+                storage.nbytes() / 4,
+                tensor,
+            )  # held, so that its place is not used again
+        return tensor
+
+    torch.nn.init.normal_(made.decode.weight)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        made(torch.randn(1, 1, *grid.shape)).square().mean()
+    numbers = sum(count for count, _ in kept.values())
+    said = blocks_passed(made) * config.width * 20 + grid.size * kept_by_cells(config, grid.ndim)
+    assert numbers / 1.5 < said < numbers * 1.5
 
 
 def test_the_help_names_the_presets(capsys: pytest.CaptureFixture[str]) -> None:

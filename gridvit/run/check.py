@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gridvit.channels import Channels
-from gridvit.config import DataConfig, RunConfig
+from gridvit.config import DataConfig, ModelConfig, RunConfig
 from gridvit.data.fields import Fields, load
 from gridvit.data.normalise import compute
 from gridvit.data.roles import channels
@@ -136,7 +136,9 @@ def estimate(config: RunConfig, fields: Fields) -> dict[str, Any]:
     tokens, model = planned.model.token_grid.size, config.model
     passed = blocks_passed(planned.model.attending)
     parameters = sum(p.numel() for p in planned.model.parameters())
-    activations = objective.passes * size * passed * model.width * (12 + 2 * model.mlp_ratio)
+    in_tokens = passed * model.width * (12 + 2 * model.mlp_ratio)
+    in_cells = planned.model.attending.grid.size * kept_by_cells(config.model, fields.grid.ndim)
+    activations = objective.passes * size * (in_tokens + in_cells)
     held = {
         "fields": fields.values.nbytes,
         "parameters": 4 * ADAM * parameters,
@@ -159,6 +161,12 @@ def blocks_passed(network: ViT) -> int:
     tokens = network.patches.tokens.size * network.groups + network.config.registers
     fine = sum(level.grid.size * len(level.biases) for level in network.levels)
     return fine + tokens * len(network.blocks)
+
+
+def kept_by_cells(model: ModelConfig, ndim: int) -> float:
+    """Numbers that the convolutions at each cell, and at merged ones, keep for the way back."""
+    ends = (model.embed == "conv") + (model.decode == "conv")
+    return 4 * ends * model.channels + 11 * (model.between or 0) / 2**ndim
 
 
 def _timed(work: Any) -> float:
