@@ -36,6 +36,7 @@ def ablation_losses(
     replacements: Mapping[str, Replace],
     scale: Float[Tensor, "target"],
     context: Context | None = None,
+    together: int = 1,
 ) -> xr.Dataset:
     r"""``L = mean over states and variables of mean_x w (F(u) - v)^2 / sigma^2``, intact and with attention replaced.
 
@@ -49,6 +50,7 @@ def ablation_losses(
         replacements: by name, as ``gridvit.nn.replacing`` and ``gridvit.analysis.frozen`` make them.
         scale: ``sigma``, of each variable's increment.
         context: of the states.
+        together: states that are stepped at once; more than one where no weights of all pairs are made of each.
 
     Returns:
         ``ablation_loss(ablation, case)``; ``ablation_cost(ablation)``, the mean over that of the intact step less one;
@@ -59,12 +61,12 @@ def ablation_losses(
     weights, goal = area_weights(step.grid), truth.double().cpu().numpy()
     losses = np.zeros((len(steps), len(states)))
     for row, each in enumerate(steps.values()):
-        for case in range(len(states)):
-            rows = slice(case, case + 1)
+        for start in range(0, len(states), together):
+            rows = slice(start, start + together)
             with torch.no_grad():
                 after = each(states[rows], context and context.take(rows))[:, : goal.shape[1]]
             errors = square_errors(np.nan_to_num(after.double().cpu().numpy()), goal[rows], weights)
-            losses[row, case] = np.nanmean(errors / scale.double().cpu().numpy() ** 2)
+            losses[row, rows] = np.nanmean(errors / scale.double().cpu().numpy() ** 2, axis=1)
     return _losses(losses, list(steps))
 
 
