@@ -175,7 +175,7 @@ def test_random_weights_destroy_the_gradient_and_not_a_map_of_distance() -> None
 
     rng = np.random.default_rng(1)
     shuffled = ((f"draw {n}", Upwind(tuple(rng.permutation(LEFT)))) for n in range(3))
-    found = randomisation(maps, Upwind(LEFT), shuffled, [3, 10], RING)
+    found = randomisation(maps, maps(Upwind(LEFT)), shuffled, [3, 10], RING)
     assert found["randomised"].values.tolist() == ["draw 0", "draw 1", "draw 2"]
     similar = found["randomised_similarity"]
     assert abs(similar.sel(map="gradient")).max() < 0.5

@@ -172,7 +172,7 @@ def masking_table(effects: Float[np.ndarray, "case 2 order fraction"], names: Se
         ``deletion`` and ``insertion (masked_first, fraction)``, means over cases; ``deletion_gain`` and
         ``insertion_gain (map, control)``, what the map does more than its control as a share of the control's, over
         all fractions (of insertion less, so that above 0 is faithful both times), with ``_p``, the p-value of
-        Wilcoxon's signed-rank test over cases.
+        Wilcoxon's signed-rank test over cases: of ``n`` cases it cannot be less than ``2^-n``, its ``smallest``.
     """
     orders = ["random", *(label for name in names for label in (name, f"{name}, matched"))]
     ways = {}
@@ -190,7 +190,9 @@ def masking_table(effects: Float[np.ndarray, "case 2 order fraction"], names: Se
         gain, p = np.moveaxis(np.array(gains), -1, 0)
         about = f"{way} by the map over that by its control, less one"
         ways[f"{way}_gain"] = (("map", "control"), gain, attributes(about, "1"))
-        ways[f"{way}_p"] = (("map", "control"), p, attributes(f"p-value of the {way} gain", "1"))
+        smallest = 0.5 ** len(each)
+        about_p = attributes(f"p-value of the {way} gain", "1")
+        ways[f"{way}_p"] = (("map", "control"), p, {**about_p, "smallest": smallest})
     coords = {
         "masked_first": ("masked_first", orders, {"long_name": "what is taken first"}),
         "map": ("map", list(names), {"long_name": "map"}),
@@ -250,7 +252,7 @@ def _correlation(a: Float[np.ndarray, "token"], b: Float[np.ndarray, "token"]) -
 
 def randomisation(
     maps: Callable[[Any], Mapping[str, Float[np.ndarray, "row token"]]],
-    step: Step,
+    trained: Mapping[str, Float[np.ndarray, "row token"]],
     randomised: Iterable[tuple[str, Step]],
     queries: Sequence[int],
     grid: Grid,
@@ -259,7 +261,7 @@ def randomisation(
 
     Args:
         maps: makes maps by name of a step, row by row from ``queries``.
-        step: the trained one.
+        trained: those of the trained step.
         randomised: names and steps: the same with the weights of ever more layers shuffled, cascading from the output.
         queries: tokens.
         grid: of the tokens.
@@ -269,7 +271,7 @@ def randomisation(
 
     Reference: Adebayo et al. (2018), arXiv:1810.03292.
     """
-    trained, names, columns = maps(step), [], []
+    names, columns = [], []
     for name, other in randomised:
         names.append(name)
         shown = maps(other)

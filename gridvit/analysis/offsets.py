@@ -91,7 +91,7 @@ def sums(whole: Float[Tensor, "batch head query key"], grid: Grid, queries: slic
     aligned = mean.gather(-1, keys.expand(mean.shape[0], -1, -1))
     return [
         mean.new_zeros(mean.shape[0], places(grid), grid.size).index_add_(1, row, aligned),
-        whole.square().sum(-1).double().sum((0, 2)) / len(whole),
+        torch.linalg.vector_norm(whole, dim=-1).double().square().sum((0, 2)) / len(whole),
         mean.square().sum((1, 2)),
     ]
 

@@ -87,8 +87,12 @@ def head_stencils(subject: Subject) -> Stencil:
 
 
 def signed(subject: Subject) -> xr.Dataset:
-    """What each head adds to a cell, on the straight way past all other layers: its stencil with a sign."""
-    step, (x, told) = subject.step, subject.inputs
+    """What each head adds to a cell, on the straight way past all other layers: its stencil with a sign.
+
+    The norms of its way are means over all tokens of the states at which the Jacobian is measured.
+    """
+    some = torch.from_numpy(subject.some)
+    step, (x, told) = subject.step, subject.at(subject.states[some], subject.context.take(some)).inputs
     kernels = head_kernels(step.attending, x, told).double().numpy()
     units = float(step.scale[0, 0].flatten()[0] / step.std.flatten()[0])
     found = signed_stencil(head_stencils(subject), units * kernels, step.period)
