@@ -135,6 +135,7 @@ def test_the_table_of_gains_by_hand() -> None:
     np.testing.assert_allclose(found["deletion_gain"][0], [2.0, 0.5])
     np.testing.assert_allclose(found["insertion_gain"][0], [0.75, 0.5])
     np.testing.assert_allclose(found["deletion_p"][0], 1 / 8)  # all three of one sign
+    assert found["insertion_p"].attrs["smallest"] == 1 / 8
 
 
 def test_shuffling_keeps_what_distance_says(rng: np.random.Generator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -60,19 +61,19 @@ def test_frozen_to_its_own_weights_is_the_network() -> None:
     torch.testing.assert_close(both[:1], made(other[:1], frozen([weights[:1] for weights in own])))
 
 
-def test_what_is_the_same_in_every_state_needs_no_content() -> None:
+@pytest.mark.parametrize("make", [lambda made: uniform(made.patches.tokens), bias_alone])
+def test_what_is_the_same_in_every_state_needs_no_content(make: Callable[[ViT], Replace]) -> None:
     made, x = network(), torch.randn(3, 2, 7, 12)
-    for same in (uniform(made.patches.tokens), bias_alone(made)):
-        calls: list[tuple[int, ...]] = []
+    same, calls = make(made), list[tuple[int, ...]]()
 
-        def counted(layer: int, weights: torch.Tensor, same: Replace = same) -> torch.Tensor:
-            calls.append(tuple(weights.shape))
-            return same(layer, weights)
+    def counted(layer: int, weights: torch.Tensor) -> torch.Tensor:
+        calls.append(tuple(weights.shape))
+        return same(layer, weights)
 
-        torch.testing.assert_close(made(x, Fixed(counted)), made(x, same))
-        assert calls == [(1, 3, 28, 28)] * 2  # once a layer, for all states
-        given = torch.rand(2, 3, 28, 28)
-        torch.testing.assert_close(Fixed(same)(1, given), same(1, given))
+    torch.testing.assert_close(made(x, Fixed(counted)), made(x, same))
+    assert calls == [(1, 3, 28, 28)] * 2  # once a layer, for all states
+    given = torch.rand(2, 3, 28, 28)
+    torch.testing.assert_close(Fixed(same)(1, given), same(1, given))
 
 
 def test_knocked_out_keys_have_no_influence() -> None:

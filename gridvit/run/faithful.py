@@ -102,7 +102,8 @@ def pairs(subject: Subject, count: int) -> tuple[torch.Tensor, Context, torch.Te
 
 def replacements(subject: Subject) -> dict[str, Replace]:
     """What takes the place of attention, by name; the stencil is that of the states of ``subject``."""
-    network, tokens, extra = subject.step.attending, subject.step.token_grid, subject.step.attending.config.registers
+    network, tokens = subject.step.attending, subject.step.token_grid
+    extra = network.config.registers
     if not subject.shifts:
         frozen: Replace = RadialMean(subject.seen[0]["attention_radial"].values, Pairs(tokens), extra)
     elif network.masks is None:

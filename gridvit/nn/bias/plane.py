@@ -82,7 +82,8 @@ class Plane(Bias):
         angle = torch.atan2(self.wave[:, 0, :, 1], self.wave[:, 0, :, 0])
         bias = self.table.new_zeros(len(self.table), len(angle[rows]), *self.shape)
         for number, axis in enumerate(self.turns):
-            line = angle[:, number].unflatten(0, self.shape).movedim(axis, 0).reshape(self.shape[axis], -1)[:, 0]
+            apart = math.prod(self.shape[axis + 1 :])  # numbers of neighbours along the axis
+            line = angle[: self.shape[axis] * apart : apart, number]
             curve = self._along(number, line - angle[rows, number, None])  # (head, query, place)
             bias += curve.reshape(*curve.shape[:2], *(-1 if n == axis else 1 for n in range(len(self.shape))))
         bias = bias.flatten(2)
