@@ -175,7 +175,7 @@ def masking_table(effects: Float[np.ndarray, "case 2 order fraction"], names: Se
         Wilcoxon's signed-rank test over cases: of ``n`` cases it cannot be less than ``2^-n``, its ``smallest``.
     """
     orders = ["random", *(label for name in names for label in (name, f"{name}, matched"))]
-    ways = {}
+    ways: dict[str, Any] = {}
     for place, way in enumerate(("deletion", "insertion")):
         curve = effects[:, place]
         ways[way] = (
