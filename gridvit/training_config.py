@@ -160,6 +160,9 @@ class TrainingConfig:
             faster so; see ``model.half``.
         slopes: a length l, in km or axis units: l^2 times the mean square error of the slopes is added, so waves
             shorter than 2 pi l count more than by their amplitude; 0 for nothing.
+        noise: standard deviation of the noise, in units of the spread of the increments, that is added to the frames
+            up to t in each step: the model learns the way back to the data from near them, and its rollouts damp waves
+            that the data do not have. Some times the relative error of a step, such as 0.01; 0 for none.
         reach: what is added to the loss for each unit of D^2 / D_uniform^2, D the root mean square of the distance
             over which heads attend: above 0 encourages near, below 0 far, such as -0.1 for a teleconnection; 0 for
             nothing.
@@ -191,6 +194,7 @@ class TrainingConfig:
     ema: float = 0.0
     precision: Literal["32", "bf16", "16"] = "32"
     slopes: float | int = 0.0
+    noise: float | int = 0.0
     reach: float | int = 0.0
     shift: tuple[str, ...] = ()
     keep: tuple[int, ...] = ()
@@ -208,7 +212,7 @@ class TrainingConfig:
         require(
             self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers", "keep"
         )
-        require(self, 0, "checkpoint_minutes", "slopes")
+        require(self, 0, "checkpoint_minutes", "slopes", "noise")
         if any(weight < 0 for weight in self.weights.values()):
             raise InputError("training.weights of at least 0", str(self.weights), "correct them")
         if not 0 < self.cooldown <= 1 or (self.cooldown != 0.2 and self.schedule != "trapezoid"):

@@ -18,7 +18,7 @@ from gridvit.grid import Grid
 from gridvit.rollout import Persistence
 
 FOLDER = Path(__file__).parents[1] / "experiments/benchmarks/accuracy"
-NAMES = ("equations", "peers", "models", "scores", "references", "tables", "benchmark")
+NAMES = ("equations", "peers", "models", "scores", "references", "costs", "tables", "benchmark")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_the_best_linear_step_is_a_shift_where_the_field_is_carried(loop: dict[s
 
 def test_epochs_that_a_budget_pays_for(loop: dict[str, Any]) -> None:
     """64 trajectories of 20 steps in batches of four are 320 steps: 0.1 s each, 240 s pay for seven and a half."""
-    epochs = loop["benchmark"].epochs_for
+    epochs = loop["costs"].epochs_for
     assert epochs("burgers", 0.1, 240.0) == 8
     assert epochs("burgers", 0.1, 240.0, 0.25) == 2
     assert epochs("burgers", 9.0, 240.0) == 1
@@ -86,9 +86,16 @@ def test_the_rate_with_the_lowest_geometric_mean_is_chosen(loop: dict[str, Any])
 def test_a_table_has_medians_over_seeds(loop: dict[str, Any]) -> None:
     scores = [{"equation": "burgers", "model": "fno", "one": one} for one in (0.1, 0.3, 0.2)]
     trained = [{"equation": "burgers", "model": "fno", "parameters": 7, "epochs": 3, "rate": 0.004}]
-    shown = loop["tables"].table(scores, trained, ["burgers"]).splitlines()
+    costs = [{"equation": "gray-scott", "model": "fno", "train": 0.1234, "forecast": 0.02, "held": 17.0}]
+    shown = loop["tables"].table(scores, trained, costs, ["burgers"]).splitlines()
     assert shown[1] == "burgers"
-    assert shown[-1].startswith("| fno | 7 | 3 | 0.004 | 3 | 0.2 | nan |")
+    assert shown[-1].startswith("| fno | 7 | 3 | 0.004 | 123 | 20 | 17 | 3 | 0.2 (0.1 to 0.3) |  |")
+
+
+def test_bytes_that_a_gradient_holds(loop: dict[str, Any]) -> None:
+    """exp keeps its result and the product the same tensor and x: 2 of 1,000 numbers of 4 bytes; w is a parameter."""
+    x, w = torch.ones(1000), torch.nn.Parameter(torch.ones(1000))
+    assert loop["costs"].held(lambda: ((x * w).exp() * 2).sum()) == 2 * 4 * 1000
 
 
 def test_a_model_is_trained_and_scored(

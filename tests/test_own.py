@@ -131,6 +131,13 @@ class Count(nn.Module):
         return torch.cat([x, x], 1)
 
 
+class Labelled(nn.Conv2d):
+    """Adds how it was made to its state, as operators of neuraloperator do."""
+
+    def state_dict(self, *args: object, **kwargs: object) -> dict[str, object]:
+        return {**super().state_dict(*args, **kwargs), "_metadata": {"size": 1}}
+
+
 def step(network: object, config: ModelConfig | None = None) -> ModelStep:
     own = replace(config or ModelConfig(patch=(1, 1)), kind="own")
     numbers = torch.zeros(1), torch.ones(1), torch.ones(1)
@@ -150,6 +157,11 @@ def test_a_network_of_another_signature_is_refused() -> None:
             lambda inputs, outputs: nn.Conv2d(inputs, outputs, 1),
             "expected a factory of a network that takes inputs, outputs and grid, got one that does not "
             "(too many positional arguments): give it these three arguments",
+        ),
+        (
+            Labelled(1, 1, 1),
+            "expected a network whose state_dict() holds tensors alone, got one with '_metadata', a dict: "
+            "wrap it, e.g. hold its parts in a ModuleDict and the network itself in a tuple",
         ),
         (lambda *_: 3, "expected a torch.nn.Module, got int: let the factory return one"),
     ):

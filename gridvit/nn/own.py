@@ -36,7 +36,8 @@ class Own(nn.Module):
         told: numbers that it would be told of each state, such as parameters: none.
 
     Raises:
-        InputError: no network, one of another signature, something to be told.
+        InputError: no network, one of another signature or with a state that is more than tensors, something to be
+            told.
     """
 
     masks = None
@@ -117,6 +118,13 @@ def _check(network: object, taken: tuple[int, ...], given: tuple[int, ...]) -> N
             f"(batch, {_list(tuple(found.shape[1:]))})" if isinstance(found, Tensor) else type(found).__name__
         )
         raise InputError(shown, f"one to {got}", "correct its shapes")
+    for name, value in network.state_dict().items():
+        if not isinstance(value, Tensor):  # no file of weights holds it
+            raise InputError(
+                "a network whose state_dict() holds tensors alone",
+                f"one with {name!r}, a {type(value).__name__}",
+                "wrap it, e.g. hold its parts in a ModuleDict and the network itself in a tuple",
+            )
 
 
 def _list(sizes: tuple[int, ...]) -> str:

@@ -81,7 +81,12 @@ def _around(x: Tensor, dim: int, low: int, high: int) -> Tensor:
     n = x.shape[dim]
     if max(low, high) > n:
         return x.index_select(dim, torch.arange(-low, n + high, device=x.device) % n)
-    return torch.cat([x.narrow(dim, n - low, low), x, x.narrow(dim, 0, high)], dim)
+    if low + high > n:
+        return torch.cat([x.narrow(dim, n - low, low), x, x.narrow(dim, 0, high)], dim)
+    first, middle, last = x.split(
+        [high, n - low - high, low], dim
+    )  # whose gradient is put together in one piece
+    return torch.cat([last, first, middle, last, first], dim)
 
 
 def _opposite(x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import math
 import multiprocessing
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from itertools import product
 from pathlib import Path
@@ -23,25 +23,18 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from costs import LINE_BATCH, costs, epochs_for, is_line, records, step_cost
 from equations import EQUATIONS, FOLDER, load
 from models import BATCH, RATES, Job, entries, fit, geometric, loaded, parameters, relative
 from references import references
 from scores import LEADS, finer, frames, score, tensor
 from tables import table
 
-from gridvit.data.simulate_steps import grid_of
 from gridvit.errors import InputError
-from gridvit.nn import ViT
 from gridvit.rollout import rollout
 
 CHOICE = ("gray-scott",)  # equations on which the learning rate is chosen
-LINE_BATCH, LINE_EPOCHS = 20, 80  # APEBench's: 10,000 steps of 20 windows
 SHARE = 0.25  # of the budget, in the choice of the rate
-
-
-def is_line(equation: str) -> bool:
-    """Whether an equation has one dimension, and with it the steps of APEBench."""
-    return len(EQUATIONS[equation].source.config.shape) == 1
 
 
 def taught(equation: str, folder: Path) -> xr.Dataset:
@@ -52,53 +45,6 @@ def taught(equation: str, folder: Path) -> xr.Dataset:
         [train, valid], "sample", data_vars="minimal", coords="minimal", compat="override", join="override"
     )
     return joined.assign_attrs(train.attrs, train=train.sizes["sample"])
-
-
-# Cost
-
-
-def step_cost(equation: str, model: str, repeats: int = 8) -> dict[str, Any]:
-    """CPU seconds of one training step and of one forecast step on one thread: the least of a few."""
-    torch.set_num_threads(1)
-    grid = grid_of(EQUATIONS[equation].source.config)
-    entry = entries(grid.ndim)[model]
-    network = entry.factory(1, 1, grid) if entry.factory else ViT(entry.config, grid, 1, 1)
-    optimiser = torch.optim.AdamW(network.parameters())
-    x = torch.randn(LINE_BATCH if is_line(equation) else BATCH, 1, *grid.shape)
-
-    def step() -> None:
-        optimiser.zero_grad()
-        (network(x) - x.roll(1, -1)).square().mean().backward()
-        optimiser.step()
-
-    @torch.no_grad()
-    def ahead() -> None:
-        network(x[:1])
-
-    train, forecast = (min(_timed(what) for _ in range(repeats)) for what in (step, ahead))
-    return {"equation": equation, "model": model, "train": train, "forecast": forecast}
-
-
-def costs(root: Path) -> dict[tuple[bool, str], float]:
-    """Those of a training step, by whether it is on a line and by model: all planes have the same cells."""
-    return {(is_line(row["equation"]), row["model"]): row["train"] for row in records(root / "costs.jsonl")}
-
-
-def _timed(what: Callable[[], None]) -> float:
-    start = time.process_time()
-    what()
-    return time.process_time() - start
-
-
-def epochs_for(equation: str, cost: float, budget: float, share: float = 1.0) -> int:
-    """Whole epochs that a share of the budget pays for; on a line those of APEBench."""
-    if is_line(equation):
-        return max(1, round(LINE_EPOCHS * share))
-    split = EQUATIONS[equation].splits["train"]
-    return max(1, round(share * budget / cost / (split.samples * split.steps / BATCH)))
-
-
-# Training
 
 
 FOLDER_OF_PROCESS: list[Path] = []
@@ -162,21 +108,14 @@ def referred(equation: str) -> list[dict[str, Any]]:
     ]
 
 
-# Jobs
-
-
-def records(path: Path) -> list[dict[str, Any]]:
-    """The rows of a file of lines, none where there is no file."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
 def parallel(
     function: Callable[..., dict[str, Any]],
     calls: list[tuple[Any, ...]],
-    path: Path,
+    name: str,
     options: argparse.Namespace,
 ) -> None:
     """Append what each call returns to a file of lines, as soon as it is there."""
+    path = options.root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
     with (
@@ -218,10 +157,74 @@ def chosen_rates(rows: list[dict[str, Any]]) -> dict[str, float]:
     }
 
 
+def calibrate(options: argparse.Namespace) -> None:
+    """What a step of each model costs."""
+    parallel(step_cost, list(product(options.only[:1], options.models)), "costs.jsonl", options)
+
+
+def choose(options: argparse.Namespace) -> None:
+    """The learning rate of each model, by short trainings."""
+    equations = [name for name in CHOICE if name in options.only] or options.only
+    paid = costs(options.root)
+    wanted = [
+        Job(e, m, rate, epochs_for(e, paid[is_line(e), m], options.budget, SHARE), 0, SHARE)
+        for e, m, rate in product(equations, options.models, RATES)
+    ]
+    parallel(trained, [(job, options.root, options.device) for job in wanted], "choice.jsonl", options)
+    print(chosen_rates(records(options.root / "choice.jsonl")))
+
+
+def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What is not done twice."""
+    return row["equation"], row["model"], row["seed"]
+
+
+def train(options: argparse.Namespace) -> None:
+    """Those that are not trained yet."""
+    done = {key(row) for row in records(options.root / "trained.jsonl")}
+    wanted = [job for job in jobs(options, tuple(options.seeds)) if key(dataclasses.asdict(job)) not in done]
+    parallel(trained, [(job, options.root, options.device) for job in wanted], "trained.jsonl", options)
+
+
+def score_all(options: argparse.Namespace) -> None:
+    """Those that are trained and not scored yet."""
+    names = {field.name for field in dataclasses.fields(Job)}
+    rows = [r for r in records(options.root / "trained.jsonl") if "error" not in r]
+    done = {key(row) for row in records(options.root / "scores.jsonl")}
+    wanted = [
+        Job(**{k: v for k, v in row.items() if k in names})
+        for row in rows
+        if row["equation"] in options.only and key(row) not in done
+    ]
+    calls = [(job, options.root, options.device, not options.no_fine) for job in wanted]
+    parallel(scored, calls, "scores.jsonl", options)
+
+
+def refer(options: argparse.Namespace) -> None:
+    """What is not trained by gradients."""
+    path = options.root / "scores.jsonl"
+    done = {key(row) for row in records(path)}
+    rows = [row for equation in options.only for row in referred(equation) if key(row) not in done]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as out:
+        out.writelines(json.dumps(row) + "\n" for row in rows)
+
+
+def show(options: argparse.Namespace) -> None:
+    """The table."""
+    rows = [records(options.root / f"{name}.jsonl") for name in ("scores", "trained", "costs")]
+    print(table(*rows, options.only))
+
+
+TASKS = {
+    "calibrate": calibrate, "choose": choose, "train": train, "score": score_all, "refer": refer, "table": show
+}  # fmt: skip
+
+
 def main() -> None:
     """See the description of the module."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=["calibrate", "choose", "train", "score", "refer", "table"])
+    parser.add_argument("task", choices=TASKS)
     parser.add_argument(
         "--only", nargs="*", choices=EQUATIONS, default=[name for name in EQUATIONS if not is_line(name)]
     )
@@ -239,43 +242,7 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=FOLDER.parent / "runs")
     options = parser.parse_args()
     FOLDER_OF_PROCESS[:] = [options.data]
-    root = options.root
-    if options.task == "calibrate":
-        parallel(step_cost, list(product(options.only[:1], options.models)), root / "costs.jsonl", options)
-    elif options.task == "choose":
-        equations = [name for name in CHOICE if name in options.only] or options.only
-        paid = costs(root)
-        wanted = [
-            Job(e, m, rate, epochs_for(e, paid[is_line(e), m], options.budget, SHARE), 0, SHARE)
-            for e, m, rate in product(equations, options.models, RATES)
-        ]
-        parallel(trained, [(job, root, options.device) for job in wanted], root / "choice.jsonl", options)
-        print(chosen_rates(records(root / "choice.jsonl")))
-    elif options.task == "train":
-        done = {(r["equation"], r["model"], r["seed"]) for r in records(root / "trained.jsonl")}
-        wanted = [j for j in jobs(options, tuple(options.seeds)) if (j.equation, j.model, j.seed) not in done]
-        parallel(trained, [(job, root, options.device) for job in wanted], root / "trained.jsonl", options)
-    elif options.task == "refer":
-        rows = [row for equation in options.only for row in referred(equation)]
-        root.mkdir(parents=True, exist_ok=True)
-        with (root / "scores.jsonl").open("a") as out:
-            out.writelines(json.dumps(row) + "\n" for row in rows)
-    elif options.task == "table":
-        print(table(records(root / "scores.jsonl"), records(root / "trained.jsonl"), options.only))
-    else:
-        names = {field.name for field in dataclasses.fields(Job)}
-        rows = [
-            r for r in records(root / "trained.jsonl") if r["equation"] in options.only and "error" not in r
-        ]
-        done = {(r["equation"], r["model"], r["seed"]) for r in records(root / "scores.jsonl")}
-        ready = [Job(**{k: v for k, v in row.items() if k in names}) for row in rows]
-        wanted = [j for j in ready if (j.equation, j.model, j.seed) not in done]
-        parallel(
-            scored,
-            [(job, root, options.device, not options.no_fine) for job in wanted],
-            root / "scores.jsonl",
-            options,
-        )
+    TASKS[options.task](options)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from gridvit.nn.step import ModelStep
 
 BATCH = 4
 RATES = (2e-3, 4e-3, 8e-3)
+NOISE = 0.01  # of the increments' spread, for all models alike
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int = BATCH) -
         data=DataConfig(split=split, loading="memory", statics=tuple(still)),
         model=entry.config,
         training=TrainingConfig(
-            epochs=job.epochs, batch_size=batch, learning_rate=job.rate, seed=job.seed, accelerator=device,
+            epochs=job.epochs, batch_size=batch, learning_rate=job.rate, seed=job.seed, noise=NOISE, accelerator=device,
             shift=tuple(name for name, wraps in zip(grid.names, grid.periodic, strict=True) if wraps),
         ),
     )  # fmt: skip

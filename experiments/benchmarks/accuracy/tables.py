@@ -6,8 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
+from equations import EQUATIONS
 
 SIZES = ("parameters", "epochs", "rate")
+COST = {"ms a step": ("train", 1e3), "ms a forecast": ("forecast", 1e3), "MB held": ("held", 1)}
 COLUMNS = (
     "one",
     "mean",
@@ -25,20 +27,35 @@ COLUMNS = (
 Row = dict[str, Any]
 
 
-def table(scores: list[Row], trained: list[Row], equations: list[str]) -> str:
+def table(scores: list[Row], trained: list[Row], costs: list[Row], equations: list[str]) -> str:
     """A part for each equation, in it a row for each model: medians over its seeds."""
     sizes = {(row["equation"], row["model"]): row for row in trained if "error" not in row}
+    paid = {(len(EQUATIONS[row["equation"]].fine), row["model"]): row for row in costs}
     lines = []
     for equation in equations:
         rows = [row for row in scores if row["equation"] == equation]
-        names = ["model", *SIZES, "seeds", *COLUMNS]
+        names = ["model", *SIZES, *COST, "seeds", *COLUMNS]
         lines += [f"\n{equation}\n", _line(names), "|---" * len(names) + "|"]
         for model in dict.fromkeys(row["model"] for row in rows):
             ours = [row for row in rows if row["model"] == model]
-            size = sizes.get((equation, model), {})
-            medians = [f"{np.median([row.get(name, math.nan) for row in ours]):.3g}" for name in COLUMNS]
-            lines.append(_line([model, *(str(size.get(key, "")) for key in SIZES), str(len(ours)), *medians]))
+            size, cost = (
+                sizes.get((equation, model), {}),
+                paid.get((len(EQUATIONS[equation].fine), model), {}),
+            )
+            spent = [f"{cost[name] * unit:.3g}" if name in cost else "" for name, unit in COST.values()]
+            medians = [shown([row.get(name, math.nan) for row in ours]) for name in COLUMNS]
+            lines.append(
+                _line([model, *(str(size.get(key, "")) for key in SIZES), *spent, str(len(ours)), *medians])
+            )
     return "\n".join(lines)
+
+
+def shown(values: list[float]) -> str:
+    """The median, and from which to which where there are several; nothing where there is none."""
+    if not np.isfinite(values).any():
+        return "inf" if np.isinf(values).any() else ""
+    middle = f"{np.median(values):.3g}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):.3g} to {max(values):.3g})"
 
 
 def _line(cells: list[str]) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import lightning as L
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -23,7 +24,7 @@ from gridvit.rollout import Context
 from gridvit.training.losses import present_error, variable_weights
 from gridvit.training.means import Mean
 from gridvit.training.persistence import still
-from gridvit.training.processes import summed, world
+from gridvit.training.processes import rank, summed, world
 from gridvit.training.schedule import decayed_groups, good_learning_rate, schedule_of
 from gridvit.training.slopes import Slopes
 
@@ -141,6 +142,21 @@ class Objective(L.LightningModule):
             if isinstance(network, ViT) and dtype is not None:
                 network.check_precision(dtype)
 
+    def disturbed(self, batch: Batch) -> Batch:
+        """u + noise sigma_d xi of the prognostic variables up to t, xi normal and independent in all cells and frames.
+
+        What is predicted stays: the model learns the way back to the data, as A. Sanchez-Gonzalez et al. (2020),
+        arXiv:2002.09405, train simulators of particles. A boundary that is given stays, and what is missing.
+        """
+        step, frames = self.step, batch.frames.clone()
+        past = frames[:, : step.channels.history, : len(step.channels.prognostic)]
+        seed = np.random.SeedSequence([self.config.seed, self.global_step, rank()]).generate_state(1)[0]
+        xi = torch.randn(past.shape, generator=torch.Generator().manual_seed(int(seed))).to(past)
+        if step.given is not None:
+            xi = xi.masked_fill(step.given.to(xi.device), 0.0)
+        past += self.config.noise * step.increment_std[0, : past.shape[2]] * xi
+        return batch._replace(frames=frames)
+
     def shifts(self) -> list[int]:
         """Cells to roll along each shift axis in this step."""
         if not self.shift_axes:
@@ -157,6 +173,8 @@ class Objective(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a rolled batch, and how far attention looks, which is not part of what is logged."""
+        if self.config.noise:
+            batch = self.disturbed(batch)
         loss = self.minimised(batch, self.shifts())
         share = self.counted("train_loss", loss, batch)
         if self.reach is not None:
