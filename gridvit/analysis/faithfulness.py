@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Bool, Float, Int
-from scipy.stats import rankdata, wilcoxon
+from scipy.stats import rankdata
 from torch import Tensor
 
 from gridvit.analysis.attention_tables import attributes
@@ -172,7 +172,7 @@ def masking_table(effects: Float[np.ndarray, "case 2 order fraction"], names: Se
         ``deletion`` and ``insertion (masked_first, fraction)``, means over cases; ``deletion_gain`` and
         ``insertion_gain (map, control)``, what the map does more than its control as a share of the control's, over
         all fractions (of insertion less, so that above 0 is faithful both times), with ``_p``, the p-value of
-        Wilcoxon's signed-rank test over cases: of ``n`` cases it cannot be less than ``2^-n``, its ``smallest``.
+        ``signed_rank`` over cases: of ``n`` cases it cannot be less than ``2^-n``, its ``smallest``.
     """
     orders = ["random", *(label for name in names for label in (name, f"{name}, matched"))]
     ways: dict[str, Any] = {}
@@ -207,8 +207,26 @@ def _gain(
     """Relative difference of the means, and the p-value that it is as large by chance."""
     extra = sign * (ours - theirs)
     gain = extra.mean() / theirs.mean() if theirs.mean() > 0 else np.nan
-    p = wilcoxon(extra, alternative="greater").pvalue if np.any(extra) else 1.0
-    return float(gain), float(p)
+    return float(gain), signed_rank(extra)
+
+
+def signed_rank(differences: Float[np.ndarray, "case"]) -> float:
+    """``P(W >= w)``: ``w`` is the sum of the ranks of what is above 0, ``W`` the same had coins chosen the signs.
+
+    Zeros are left out, ties share their mean rank. The distribution is built rank by rank and is exact with ties too,
+    where ``scipy.stats.wilcoxon`` tries all signs, a hundred times slower. NaN where a difference is.
+
+    Reference: Wilcoxon (1945), Biometrics Bulletin 1, 80-83, doi:10.2307/3001968.
+    """
+    if np.isnan(differences).any():
+        return float("nan")
+    there = differences[differences != 0]
+    halves = (2 * rankdata(np.abs(there))).astype(int)
+    chances = np.zeros(halves.sum() + 1)
+    chances[0] = 1.0
+    for rank in halves:
+        chances = (chances + np.roll(chances, rank)) / 2  # what would come round is still zero
+    return float(chances[halves[there > 0].sum() :].sum())
 
 
 def map_similarity(
