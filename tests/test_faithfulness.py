@@ -19,9 +19,9 @@ from gridvit.analysis.faithfulness import (
     masking_table,
     matched,
     randomisation,
-    signed_rank,
     without_distance,
 )
+from gridvit.analysis.significance import signed_rank
 from gridvit.grid import Grid
 from gridvit.rollout import Context
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from gridvit.analysis.attention_tables import attributes
 from gridvit.analysis.attribution import Readout, Replace, WithAttention
+from gridvit.analysis.significance import signed_rank
 from gridvit.analysis.skill import area_weights, square_errors
 from gridvit.grid import Grid
 from gridvit.rollout import Context, Persistence, Step
@@ -208,25 +209,6 @@ def _gain(
     extra = sign * (ours - theirs)
     gain = extra.mean() / theirs.mean() if theirs.mean() > 0 else np.nan
     return float(gain), signed_rank(extra)
-
-
-def signed_rank(differences: Float[np.ndarray, "case"]) -> float:
-    """``P(W >= w)``: ``w`` is the sum of the ranks of what is above 0, ``W`` the same had coins chosen the signs.
-
-    Zeros are left out, ties share their mean rank. The distribution is built rank by rank and is exact with ties too,
-    where ``scipy.stats.wilcoxon`` tries all signs, a hundred times slower. NaN where a difference is.
-
-    Reference: Wilcoxon (1945), Biometrics Bulletin 1, 80-83, doi:10.2307/3001968.
-    """
-    if np.isnan(differences).any():
-        return float("nan")
-    there = differences[differences != 0]
-    halves = (2 * rankdata(np.abs(there))).astype(int)
-    chances = np.zeros(halves.sum() + 1)
-    chances[0] = 1.0
-    for rank in halves:
-        chances = (chances + np.roll(chances, rank)) / 2  # what would come round is still zero
-    return float(chances[halves[there > 0].sum() :].sum())
 
 
 def map_similarity(
