@@ -5,8 +5,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# Of all the modules that come, a few are ever imported: Python compiles those when they are.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 TORCH_INDEX ?=
+WHEELS ?= dist
 
 .PHONY: demo test lint types format wheel clean
 
@@ -27,8 +29,8 @@ format: $(VENV)/.installed-tools
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-wheel: $(VENV)/.installed
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+wheel: | $(BIN)/python
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(WHEELS) .
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "expected Python >= 3.11 with venv, got none: install it, or make PYTHON=..." >&2; exit 1; }
@@ -39,9 +41,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.installed-tools: $(VENV)/.installed
+# The tools with the rest: $(VENV)/.installed is a part of them.
+$(VENV)/.installed-tools: pyproject.toml constraints.txt | $(BIN)/python
+	$(if $(TORCH_INDEX),$(PIP) torch --index-url $(TORCH_INDEX))
 	$(PIP) --editable '.[test,lint]'
-	@touch $@
+	@touch $(VENV)/.installed $@
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import os
 import sys
 
@@ -13,7 +15,21 @@ import pytest
 from jaxtyping import install_import_hook
 
 assert not any(name.split(".")[0] == "gridvit" for name in sys.modules), "the hook must come first"
-install_import_hook("gridvit", "beartype.beartype")
+install_import_hook("gridvit", "checking.checker")
+gc.disable()  # until all is imported
+
+
+def pytest_collection_finish() -> None:
+    """What costs time by chance, before the first test.
+
+    What was imported stays: to look for garbage in it again and again takes a twentieth of the time. And no training is
+    drawn because the machine is busy: a test that wants figures says so.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    if pictures := sys.modules.get("gridvit.run.pictures"):
+        pictures.SHORT = math.inf
 
 
 @pytest.fixture

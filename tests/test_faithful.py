@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 
+from gridvit.analysis.frozen import MeanStencil
 from gridvit.channels import Channels
 from gridvit.config import ModelConfig, RunConfig, SimulateConfig
 from gridvit.data.fields import Fields, load
@@ -21,6 +23,7 @@ from gridvit.run.faithful import (
     one_per_place,
     pairs,
     relevant,
+    replacements,
     too_many,
 )
 from gridvit.run.subject import Subject, some_states
@@ -53,6 +56,23 @@ def test_attention_without_content_is_its_bias_and_its_stencil(fields: Fields, r
     assert found.sizes["ablated_case"] == 5
     np.testing.assert_allclose(found["ablation_cost"].sel(ablation=["bias", "mean stencil"]), 0, atol=1e-5)
     assert abs(found["ablation_cost"].sel(ablation="uniform")) > 1e-3
+
+
+def test_made_once_for_all_states_the_ablations_cost_the_same(
+    fields: Fields, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = ablations(subject(fields))
+    monkeypatch.setattr("gridvit.run.faithful.Fixed", lambda replaced: replaced)
+    monkeypatch.setattr("gridvit.run.faithful.TOGETHER", 0)
+    xr.testing.assert_allclose(once, ablations(subject(fields)), rtol=1e-4)
+
+
+def test_the_stencil_of_all_states_is_that_of_their_offsets(fields: Fields) -> None:
+    given = subject(fields, replace(SMALL, registers=2))
+    tokens = given.step.token_grid
+    ours, theirs = replacements(given)["mean stencil"], MeanStencil.of(given.maps(), tokens, given.areas, 2)
+    for layer in range(2):
+        torch.testing.assert_close(ours.kernels[layer], theirs.kernels[layer])
 
 
 def test_pairs_are_states_and_what_followed(fields: Fields) -> None:

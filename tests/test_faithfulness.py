@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from scipy.stats import wilcoxon
 from torch import Tensor
 
 from gridvit.analysis.attribution import Readout
@@ -20,6 +21,7 @@ from gridvit.analysis.faithfulness import (
     randomisation,
     without_distance,
 )
+from gridvit.analysis.significance import signed_rank
 from gridvit.grid import Grid
 from gridvit.rollout import Context
 
@@ -135,6 +137,26 @@ def test_the_table_of_gains_by_hand() -> None:
     np.testing.assert_allclose(found["deletion_gain"][0], [2.0, 0.5])
     np.testing.assert_allclose(found["insertion_gain"][0], [0.75, 0.5])
     np.testing.assert_allclose(found["deletion_p"][0], 1 / 8)  # all three of one sign
+    assert found["insertion_p"].attrs["smallest"] == 1 / 8
+
+
+@pytest.mark.parametrize(
+    "values", [[0.3, -1.2, 2.5, 0.7, 3.1, -0.1, 1.9], [1.0, -1, 2, 2, 0, -2, 3, 0, 1, 2, -3], [-1.0, -2]]
+)
+def test_signed_ranks_are_those_of_scipy_with_ties_and_zeros_too(values: list[float]) -> None:
+    differences = np.array(values)
+    wanted = wilcoxon(
+        differences, alternative="greater"
+    ).pvalue  # of all signs, as it chooses for ties of so few
+    np.testing.assert_allclose(signed_rank(differences), wanted, rtol=1e-12)
+
+
+def test_signed_ranks_by_hand() -> None:
+    assert (
+        signed_rank(np.array([2.0, 2.0, -1.0])) == 2 / 8
+    )  # 1 of the ranks 1, 2.5, 2.5 is lost, or nothing is
+    assert signed_rank(np.zeros(5)) == 1
+    assert np.isnan(signed_rank(np.array([1.0, np.nan])))
 
 
 def test_shuffling_keeps_what_distance_says(rng: np.random.Generator) -> None:
@@ -175,7 +197,7 @@ def test_random_weights_destroy_the_gradient_and_not_a_map_of_distance() -> None
 
     rng = np.random.default_rng(1)
     shuffled = ((f"draw {n}", Upwind(tuple(rng.permutation(LEFT)))) for n in range(3))
-    found = randomisation(maps, Upwind(LEFT), shuffled, [3, 10], RING)
+    found = randomisation(maps, maps(Upwind(LEFT)), shuffled, [3, 10], RING)
     assert found["randomised"].values.tolist() == ["draw 0", "draw 1", "draw 2"]
     similar = found["randomised_similarity"]
     assert abs(similar.sel(map="gradient")).max() < 0.5

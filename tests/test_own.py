@@ -57,7 +57,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(made)
         patch.syspath_prepend(made)
         options = ["--model.patch", "[1,1]", "--training.epochs", "10", "--training.learning_rate", "2e-2",
-                   "--training.accelerator", "cpu", "--evaluation.leads", "2", "--evaluation.states", "2"]  # fmt: skip
+                   "--training.accelerator", "cpu", "--evaluation.leads", "2", "--evaluation.states", "2",
+                   "--evaluation.solver_cases", "0"]  # fmt: skip
         assert main(["train", "--data.path", "data.nc", "--network", NAME, *options]) == 0
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,8 +13,8 @@ from gridvit.config import ModelConfig
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ViT
-from gridvit.nn.attention import Replace
-from gridvit.nn.replacing import frozen, knock_out, uniform
+from gridvit.nn.attention import Fixed, Replace
+from gridvit.nn.replacing import bias_alone, frozen, knock_out, uniform
 
 SPHERE = Grid.latlon(7, 12, poles=True)
 SMALL = ModelConfig(preset="mini", patch=(1, 3), width=48, depth=2, heads=3)  # 28 tokens
@@ -58,6 +59,21 @@ def test_frozen_to_its_own_weights_is_the_network() -> None:
     both = made(other, frozen([weights[:1] for weights in own]))
     assert not torch.allclose(both, made(other), atol=1e-3)
     torch.testing.assert_close(both[:1], made(other[:1], frozen([weights[:1] for weights in own])))
+
+
+@pytest.mark.parametrize("make", [lambda made: uniform(made.patches.tokens), bias_alone])
+def test_what_is_the_same_in_every_state_needs_no_content(make: Callable[[ViT], Replace]) -> None:
+    made, x = network(), torch.randn(3, 2, 7, 12)
+    same, calls = make(made), list[tuple[int, ...]]()
+
+    def counted(layer: int, weights: torch.Tensor) -> torch.Tensor:
+        calls.append(tuple(weights.shape))
+        return same(layer, weights)
+
+    torch.testing.assert_close(made(x, Fixed(counted)), made(x, same))
+    assert calls == [(1, 3, 28, 28)] * 2  # once a layer, for all states
+    given = torch.rand(2, 3, 28, 28)
+    torch.testing.assert_close(Fixed(same)(1, given), same(1, given))
 
 
 def test_knocked_out_keys_have_no_influence() -> None:

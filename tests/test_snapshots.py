@@ -15,7 +15,8 @@ from gridvit.forecast import Forecaster
 from gridvit.run import train
 from gridvit.run.analyse import analyse
 from gridvit.run.folder import RunFolder
-from gridvit.run.over import attention_over, attention_over_runs
+from gridvit.run.measures import MEASURES
+from gridvit.run.over import attention_over, attention_over_runs, attention_over_training
 from gridvit.run.subject import Subject
 from gridvit.training.devices import refuse_devices
 from gridvit.training.snapshots import snapshots
@@ -67,7 +68,8 @@ def test_attention_over_the_training_and_over_runs(runs: list[Path], data: xr.Da
     table = found["training_attention_distance"]
     assert table.dims == ("epoch", "layer", "head")
     assert abs(table.diff("epoch")).max() > 1e-3
-    assert "epoch" not in analyse(plain, data)
+    (measure,) = (each for each in MEASURES if each.found is attention_over_training)
+    assert measure.missing(Subject.of(RunFolder(plain), data)) == "training.keep asked for no snapshots"
     both = attention_over_runs([kept, other], data)
     assert both["run"].values.tolist() == ["kept_0", "kept_1"]
     assert both["attention_distance"].dims == ("run", "epoch", "layer", "head")

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Bool, Float, Int
-from scipy.stats import rankdata, wilcoxon
+from scipy.stats import rankdata
 from torch import Tensor
 
 from gridvit.analysis.attention_tables import attributes
 from gridvit.analysis.attribution import Readout, Replace, WithAttention
+from gridvit.analysis.significance import signed_rank
 from gridvit.analysis.skill import area_weights, square_errors
 from gridvit.grid import Grid
 from gridvit.rollout import Context, Persistence, Step
@@ -36,6 +37,7 @@ def ablation_losses(
     replacements: Mapping[str, Replace],
     scale: Float[Tensor, "target"],
     context: Context | None = None,
+    together: int = 1,
 ) -> xr.Dataset:
     r"""``L = mean over states and variables of mean_x w (F(u) - v)^2 / sigma^2``, intact and with attention replaced.
 
@@ -49,6 +51,7 @@ def ablation_losses(
         replacements: by name, as ``gridvit.nn.replacing`` and ``gridvit.analysis.frozen`` make them.
         scale: ``sigma``, of each variable's increment.
         context: of the states.
+        together: states that are stepped at once; more than one where no weights of all pairs are made of each.
 
     Returns:
         ``ablation_loss(ablation, case)``; ``ablation_cost(ablation)``, the mean over that of the intact step less one;
@@ -59,12 +62,12 @@ def ablation_losses(
     weights, goal = area_weights(step.grid), truth.double().cpu().numpy()
     losses = np.zeros((len(steps), len(states)))
     for row, each in enumerate(steps.values()):
-        for case in range(len(states)):
-            rows = slice(case, case + 1)
+        for start in range(0, len(states), together):
+            rows = slice(start, start + together)
             with torch.no_grad():
                 after = each(states[rows], context and context.take(rows))[:, : goal.shape[1]]
             errors = square_errors(np.nan_to_num(after.double().cpu().numpy()), goal[rows], weights)
-            losses[row, case] = np.nanmean(errors / scale.double().cpu().numpy() ** 2)
+            losses[row, rows] = np.nanmean(errors / scale.double().cpu().numpy() ** 2, axis=1)
     return _losses(losses, list(steps))
 
 
@@ -170,10 +173,10 @@ def masking_table(effects: Float[np.ndarray, "case 2 order fraction"], names: Se
         ``deletion`` and ``insertion (masked_first, fraction)``, means over cases; ``deletion_gain`` and
         ``insertion_gain (map, control)``, what the map does more than its control as a share of the control's, over
         all fractions (of insertion less, so that above 0 is faithful both times), with ``_p``, the p-value of
-        Wilcoxon's signed-rank test over cases.
+        ``signed_rank`` over cases: of ``n`` cases it cannot be less than ``2^-n``, its ``smallest``.
     """
     orders = ["random", *(label for name in names for label in (name, f"{name}, matched"))]
-    ways = {}
+    ways: dict[str, Any] = {}
     for place, way in enumerate(("deletion", "insertion")):
         curve = effects[:, place]
         ways[way] = (
@@ -188,7 +191,9 @@ def masking_table(effects: Float[np.ndarray, "case 2 order fraction"], names: Se
         gain, p = np.moveaxis(np.array(gains), -1, 0)
         about = f"{way} by the map over that by its control, less one"
         ways[f"{way}_gain"] = (("map", "control"), gain, attributes(about, "1"))
-        ways[f"{way}_p"] = (("map", "control"), p, attributes(f"p-value of the {way} gain", "1"))
+        smallest = 0.5 ** len(each)
+        about_p = attributes(f"p-value of the {way} gain", "1")
+        ways[f"{way}_p"] = (("map", "control"), p, {**about_p, "smallest": smallest})
     coords = {
         "masked_first": ("masked_first", orders, {"long_name": "what is taken first"}),
         "map": ("map", list(names), {"long_name": "map"}),
@@ -203,8 +208,7 @@ def _gain(
     """Relative difference of the means, and the p-value that it is as large by chance."""
     extra = sign * (ours - theirs)
     gain = extra.mean() / theirs.mean() if theirs.mean() > 0 else np.nan
-    p = wilcoxon(extra, alternative="greater").pvalue if np.any(extra) else 1.0
-    return float(gain), float(p)
+    return float(gain), signed_rank(extra)
 
 
 def map_similarity(
@@ -248,7 +252,7 @@ def _correlation(a: Float[np.ndarray, "token"], b: Float[np.ndarray, "token"]) -
 
 def randomisation(
     maps: Callable[[Any], Mapping[str, Float[np.ndarray, "row token"]]],
-    step: Step,
+    trained: Mapping[str, Float[np.ndarray, "row token"]],
     randomised: Iterable[tuple[str, Step]],
     queries: Sequence[int],
     grid: Grid,
@@ -257,7 +261,7 @@ def randomisation(
 
     Args:
         maps: makes maps by name of a step, row by row from ``queries``.
-        step: the trained one.
+        trained: those of the trained step.
         randomised: names and steps: the same with the weights of ever more layers shuffled, cascading from the output.
         queries: tokens.
         grid: of the tokens.
@@ -267,7 +271,7 @@ def randomisation(
 
     Reference: Adebayo et al. (2018), arXiv:1810.03292.
     """
-    trained, names, columns = maps(step), [], []
+    names, columns = [], []
     for name, other in randomised:
         names.append(name)
         shown = maps(other)

@@ -1,4 +1,4 @@
-"""What a correlation of slow series is worth: their effective number, p-values, and the share of false finds."""
+"""What correlations of slow series and paired differences are worth: p-values, and the share of false finds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 from scipy.special import stdtr
+from scipy.stats import rankdata
 
 from gridvit.analysis.bootstrap import block_counts
 from gridvit.analysis.skill import mean_present
@@ -257,3 +258,22 @@ def leave_years_out(
         if near.all():
             raise InputError("years left to train on", f"none with a gap of {gap} times", "shorten the gap")
         yield ~near, test
+
+
+def signed_rank(differences: Float[np.ndarray, "case"]) -> float:
+    """``P(W >= w)``: ``w`` is the sum of the ranks of what is above 0, ``W`` the same had coins chosen the signs.
+
+    Zeros are left out, ties share their mean rank. The distribution is built rank by rank and is exact with ties too,
+    where ``scipy.stats.wilcoxon`` tries all signs, a hundred times slower. NaN where a difference is.
+
+    Reference: Wilcoxon (1945), Biometrics Bulletin 1, 80-83, doi:10.2307/3001968.
+    """
+    if np.isnan(differences).any():
+        return float("nan")
+    there = differences[differences != 0]
+    halves = (2 * rankdata(np.abs(there))).astype(int)
+    chances = np.zeros(halves.sum() + 1)
+    chances[0] = 1.0
+    for rank in halves:
+        chances = (chances + np.roll(chances, rank)) / 2  # what would come round is still zero
+    return float(chances[halves[there > 0].sum() :].sum())

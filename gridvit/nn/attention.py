@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -99,6 +100,28 @@ def _masked(
     return torch.cat(parts, 2).index_select(2, window.order)
 
 
+@dataclass(frozen=True, eq=False)
+class Fixed:
+    """``(layer, weights) -> weights`` that are the same in every state: made once for all, and no content beside them.
+
+    Args:
+        replace: what looks at nothing of the weights but which keys get any; here all do.
+    """
+
+    replace: Replace
+
+    def __call__(self, layer: int, weights: Tensor) -> Tensor:
+        """As ``replace`` itself."""
+        return self.replace(layer, weights)
+
+    def of(
+        self, layer: int, value: Float[Tensor, "batch head key channel"]
+    ) -> Float[Tensor, "head query key"]:
+        """The weights of a layer, of these values in any state."""
+        heads, keys = value.shape[1:3]
+        return self.replace(layer, value.new_full((), 1 / keys).expand(1, heads, keys, keys))[0]
+
+
 class Attention(nn.Module):
     """Multi-head self-attention whose heads keep ``bias.dims`` of their dimensions for the distance bias.
 
@@ -161,7 +184,9 @@ class Attention(nn.Module):
         batch, tokens, width = x.shape
         query, key = self._query_key(x)
         value = self.value(x).view(batch, tokens, self.heads, -1).transpose(1, 2)  # (B, h, N, d)
-        if replace is not None:
+        if isinstance(replace, Fixed):
+            mixed = torch.einsum("hqk,bhkd->bhqd", replace.of(layer, value), value)
+        elif replace is not None:
             mixed = replace(layer, attention_weights(query, key, self._logits(EVERY, share))) @ value
         else:
             mixed = self._mixed(query, key, value, share)
@@ -189,6 +214,7 @@ class Attention(nn.Module):
     ) -> Iterator[tuple[slice, Float[Tensor, "batch head query key"]]]:
         """A of ``block`` queries at a time, with which they are: together the explicit weights, never all at once."""
         query, key = self._query_key(x)
+        key = key.mT.contiguous().mT  # as products of few queries take it: twice as fast
         for start in range(0, x.shape[1], block):
             rows = slice(start, min(start + block, x.shape[1]))
             yield rows, attention_weights(query[:, :, rows], key, self._logits(rows, share))

@@ -43,7 +43,7 @@ def attention_from(
     found = dict[int, list[Tensor]]()
     for layer, rows, weights in placed_maps(network, x, block, condition):
         here = places[(places >= rows.start) & (places < rows.stop)] - rows.start
-        chosen = weights[:, :, torch.from_numpy(here)]
+        chosen = weights[:, :, torch.from_numpy(here)].double()
         found.setdefault(layer, []).append((chosen / chosen.sum(-1, keepdim=True)).mean(0))
     maps = torch.stack([torch.cat(parts, 1) for parts in found.values()])
     return maps / torch.where(areas > 0, areas, torch.nan)
@@ -52,12 +52,12 @@ def attention_from(
 def placed_maps(
     network: ViT, x: Float[Tensor, "batch input *space"], block: int, condition: Condition = None
 ) -> Placed:
-    """(layer, tokens that ask, weights) without registers, in float64: rows sum to what registers leave."""
+    """(layer, tokens that ask, weights) without registers: rows sum to what registers leave."""
     lead = network.config.registers
     for layer, rows, weights in network.attention_maps(x, block, condition):
         inner = slice(max(rows.start - lead, 0), rows.stop - lead)
         if inner.stop > 0:
-            yield layer, inner, weights[:, :, max(lead - rows.start, 0) :, lead:].double()
+            yield layer, inner, weights[:, :, max(lead - rows.start, 0) :, lead:]
 
 
 @torch.no_grad()

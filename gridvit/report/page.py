@@ -11,6 +11,7 @@ from html import escape
 from pathlib import Path
 
 import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from gridvit.errors import InputError
@@ -66,10 +67,20 @@ class Section:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as PNG; the same figure gives the same bytes (no date, no version in it)."""
-    out = io.BytesIO()
+    """The figure as PNG; the same figure gives the same bytes (no date, no version in it).
+
+    It is laid out and then drawn once: ``savefig`` would draw it twice, the first time for the layout's sake.
+    """
+    out, engine = io.BytesIO(), figure.get_layout_engine()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(out, format="png", metadata={"Software": None})
+        figure.set_dpi(STYLE["savefig.dpi"])
+        canvas = FigureCanvasAgg(figure)
+        if engine is not None:
+            engine.execute(figure)
+            figure.set_layout_engine("none")
+        canvas.print_png(out, metadata={"Software": None})
+        if engine is not None:
+            figure.set_layout_engine(engine)
     return out.getvalue()
 
 

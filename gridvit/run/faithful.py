@@ -23,7 +23,6 @@ from gridvit.analysis.faithfulness import (
     randomisation,
 )
 from gridvit.analysis.frozen import MeanStencil, RadialMean
-from gridvit.analysis.looking import attention_by_blocks
 from gridvit.analysis.pairs import Pairs
 from gridvit.analysis.relevance import (
     gradient_relevance,
@@ -35,6 +34,7 @@ from gridvit.analysis.relevance import (
 )
 from gridvit.grid import Grid
 from gridvit.initial import told
+from gridvit.nn.attention import Fixed
 from gridvit.nn.looking import residual_shares
 from gridvit.nn.replacing import bias_alone, uniform
 from gridvit.nn.shuffled import cascade
@@ -44,8 +44,14 @@ from gridvit.run.cases import Cases
 from gridvit.run.subject import Subject
 
 COST = 2**23
-"""Pairs of tokens: so many are looked at in all places together, and four times as many in ablations."""
+"""Pairs of tokens: so many are looked at in all places together, and four times as many in ablations.
+
+Eight times where what takes the place of attention is the same in every state. With 2,048 tokens these are 2 places, 8
+states and 16: the costs of ablations have standard errors, the p-values of maps the smallest that they can have.
+"""
+TOGETHER = 2**20  # cells of the states that are stepped at once where it is
 PLACES = (2, 12)
+THIRD = slice(1, None, 3)  # of the places, from which maps of random weights are made
 HELD = 2**27  # weights of attention whose gradients are held at once, half a GiB of each
 SEED = 0
 
@@ -65,11 +71,20 @@ def one_per_place(subject: Subject) -> str:
 
 
 def ablations(subject: Subject) -> xr.Dataset:
-    """The loss of one step with attention made uniform, left to the bias alone, and frozen to its mean stencil."""
+    """The loss of one step with attention made uniform, left to the bias alone, and frozen to its mean stencil.
+
+    Without gaps and registers these are the same in every state: made once for all, they take twice as many states for
+    a fraction of what it costs to replace the attention of each.
+    """
     step, tokens = subject.step, subject.step.token_grid
-    states, context, truth = pairs(subject, affordable(tokens, 4 * COST, 4, len(subject.states)))
-    replaced = replacements(subject.at(states, context))
-    return ablation_losses(step, states, truth, replaced, step.scale[0].flatten(), context)
+    same = step.network.masks is None and not step.attending.config.registers
+    count = affordable(tokens, (8 if same else 4) * COST, 4, len(subject.states))
+    states, context, truth = pairs(subject, count)
+    replaced = replacements(subject if same else subject.at(states, context))
+    if same:
+        replaced = {name: Fixed(each) for name, each in replaced.items()}
+    together = max(1, TOGETHER // step.grid.size) if same else 1
+    return ablation_losses(step, states, truth, replaced, step.scale[0].flatten(), context, together)
 
 
 def pairs(subject: Subject, count: int) -> tuple[torch.Tensor, Context, torch.Tensor]:
@@ -88,12 +103,14 @@ def pairs(subject: Subject, count: int) -> tuple[torch.Tensor, Context, torch.Te
 def replacements(subject: Subject) -> dict[str, Replace]:
     """What takes the place of attention, by name; the stencil is that of the states of ``subject``."""
     network, tokens = subject.step.attending, subject.step.token_grid
-    areas, extra = subject.areas, network.config.registers
-    if tokens.mesh is None and any(tokens.periodic):
-        frozen: Replace = MeanStencil.of(subject.maps(), tokens, areas, extra)
-    else:
-        table = attention_by_blocks(subject.maps(), tokens, areas, extra)
-        frozen = RadialMean(table["attention_radial"].values, Pairs(tokens), extra)
+    extra = network.config.registers
+    if not subject.shifts:
+        frozen: Replace = RadialMean(subject.seen[0]["attention_radial"].values, Pairs(tokens), extra)
+    elif network.masks is None:
+        layers = enumerate(torch.from_numpy(subject.offsets["stencil"]).float().flatten(3))
+        frozen = MeanStencil(dict(layers), tokens, extra)
+    else:  # by the area that has values
+        frozen = MeanStencil.of(subject.maps(), tokens, subject.areas, extra)
     return {"uniform": uniform(tokens), "bias": bias_alone(network), "mean stencil": frozen}
 
 
@@ -151,13 +168,15 @@ class Places:
         return Readout(step, weights, 1, self.context(case))
 
 
-def maps(places: Places, step: ModelStep) -> dict[str, Float[np.ndarray, "case token"]]:
+def maps(
+    places: Places, step: ModelStep, cases: slice = slice(None)
+) -> dict[str, Float[np.ndarray, "case token"]]:
     """Shares of all tokens in each case: by rollout, by gradient relevance if it can be held, and by the gradient."""
     found: dict[str, list[np.ndarray]] = {}
-    for case, token in enumerate(places.tokens):
+    for case in range(places.count)[cases]:
         for name, row in maps_of_case(places, step, case):
             if not row.sum() > 0:  # nothing else matters
-                row = torch.eye(len(row))[token]
+                row = torch.eye(len(row))[places.tokens[case]]
             found.setdefault(name, []).append((row / row.sum()).double().numpy())
     return {name: np.stack(rows) for name, rows in found.items()}
 
@@ -197,12 +216,11 @@ def faithfulness(subject: Subject) -> xr.Dataset:
     count = affordable(subject.step.token_grid, COST, *PLACES)
     places = Places(subject, count)
     found = maps(places, subject.step)
-    few = Places(subject, max(1, count // 3))
     shuffled = randomisation(
-        lambda step: maps(few, step),
-        subject.step,
+        lambda step: maps(places, step, THIRD),
+        {name: rows[THIRD] for name, rows in found.items()},
         cascade(subject.step, SEED),
-        few.tokens,
+        places.tokens[THIRD],
         subject.step.token_grid,
     )
     return xr.merge([place_tables(places, found), masked(places, found), shuffled], join="outer")

@@ -100,11 +100,10 @@ def growth(subject: Subject) -> xr.Dataset:
 
 def one_step(subject: Subject) -> xr.Dataset:
     """The error of one step against every scheme, as its stencil lets expect and as it is."""
-    ndim, states = subject.grid.ndim, subject.states.double()
+    ndim, states = subject.grid.ndim, subject.states
     with torch.no_grad():
         parts = [
-            subject.double(states[n : n + 1], subject.context.take(slice(n, n + 1)))
-            for n in range(len(states))
+            subject.step(states[n : n + 1], subject.context.take(slice(n, n + 1))) for n in range(len(states))
         ]
     values = subject.test.array[:, :, 0].astype(np.float64)
     sample, _ = places(subject.step, subject.test, len(states))

@@ -21,8 +21,6 @@ from gridvit.nn.step import ModelStep
 from gridvit.run.subject import LATITUDES, Subject, inside
 from gridvit.stencil import Stencil
 
-BINS = 20  # of distance
-
 
 def attention(subject: Subject) -> xr.Dataset:
     """Attention distance, radial profile, bias curves, and stencils where axes are periodic, per layer and head.
@@ -30,9 +28,9 @@ def attention(subject: Subject) -> xr.Dataset:
     Beside it stands what the bias alone would make of attention. Blocks of queries are looked at one after another: no
     matrix of all pairs of tokens is held.
     """
-    tokens, found = subject.step.token_grid, looked(subject)
+    found = looked(subject)
     parts = [found]
-    if tokens.mesh is None and any(tokens.periodic):
+    if subject.shifts:
         parts += by_offset(subject)
     parts.append(bias_curves(subject.step, found["distance"]))
     return xr.merge(parts, join="exact", combine_attrs="drop_conflicts")
@@ -40,8 +38,7 @@ def attention(subject: Subject) -> xr.Dataset:
 
 def looked(subject: Subject) -> xr.Dataset:
     """``attention_distance`` and ``radial_lift`` of a step at some states, beside those of its bias alone."""
-    registers = subject.step.attending.config.registers
-    found = attention_by_blocks(subject.maps(), subject.step.token_grid, subject.areas, registers, BINS)
+    found = subject.seen[0]
     return found.merge(alone(subject, found))
 
 
@@ -90,8 +87,12 @@ def head_stencils(subject: Subject) -> Stencil:
 
 
 def signed(subject: Subject) -> xr.Dataset:
-    """What each head adds to a cell, on the straight way past all other layers: its stencil with a sign."""
-    step, (x, told) = subject.step, subject.inputs
+    """What each head adds to a cell, on the straight way past all other layers: its stencil with a sign.
+
+    The norms of its way are means over all tokens of the states at which the Jacobian is measured.
+    """
+    some = torch.from_numpy(subject.some)
+    step, (x, told) = subject.step, subject.at(subject.states[some], subject.context.take(some)).inputs
     kernels = head_kernels(step.attending, x, told).double().numpy()
     units = float(step.scale[0, 0].flatten()[0] / step.std.flatten()[0])
     found = signed_stencil(head_stencils(subject), units * kernels, step.period)

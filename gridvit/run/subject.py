@@ -14,8 +14,8 @@ import xarray as xr
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gridvit.analysis.looking import Areas, Blocks
-from gridvit.analysis.offsets import attention_by_offset
+from gridvit.analysis.looking import Areas, Blocks, attention_by_blocks
+from gridvit.analysis.offsets import ByOffset
 from gridvit.analysis.probe import patch_cells, probe
 from gridvit.config import RunConfig
 from gridvit.data.fields import Fields
@@ -34,7 +34,7 @@ from gridvit.run.solvers import solvers
 from gridvit.stencil import Stencil
 from gridvit.training.snapshots import snapshots
 
-HELD = 2**22  # weights held at once; their analysis in float64 takes some ten times as much, 0.3 GiB
+HELD = 2**21  # weights held at once: of more, memory is taken from the system and given back for each block
 
 LATITUDES = (-50.0, -30.0, 0.0, 30.0, 50.0)
 """At which a sphere is looked at."""
@@ -116,10 +116,24 @@ class Subject:
         """Of sum one: those of the tokens (one row), or what each state has of them."""
         return present_areas(self.step.token_grid, self.step.token_share(self.states)).numpy()
 
+    @property
+    def shifts(self) -> bool:
+        """Whether there is an axis along which tokens can be shifted."""
+        tokens = self.step.token_grid
+        return tokens.mesh is None and any(tokens.periodic)
+
+    @cached_property
+    def seen(self) -> tuple[xr.Dataset, ByOffset]:
+        """What ``attention_by_blocks`` and, where there are shifts, ``attention_by_offset`` see: one pass for both."""
+        tokens, registers = self.step.token_grid, self.step.attending.config.registers
+        found = ByOffset(tokens, registers)
+        blocks = found.through(self.maps()) if self.shifts else self.maps()
+        return attention_by_blocks(blocks, tokens, self.areas, registers), found
+
     @cached_property
     def offsets(self) -> dict[str, Float[np.ndarray, "..."]]:
         """Attention by offset, and how much of it that is; see ``attention_by_offset``."""
-        return attention_by_offset(self.maps(), self.step.token_grid, self.step.attending.config.registers)
+        return self.seen[1].tables()
 
     @cached_property
     def some(self) -> Int[np.ndarray, "state"]:

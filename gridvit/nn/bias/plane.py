@@ -38,6 +38,7 @@ class Plane(Bias):
         periods = torch.tensor([grid.lengths[axis] for axis in turns], dtype=torch.float64)
         angles = 2 * math.pi * positions[:, turns] / periods
         waves = torch.arange(1, harmonics + 1)[:, None] * angles[..., None, :]  # (token, harmonic, axis)
+        self.shape, self.turns = grid.shape, turns
         self.dims = waves[0].numel() * 2 + (len(walls) + 1 if walls else 0)
         self.register_buffer("lengths", lengths.float())
         self.register_buffer("periods", periods.float())
@@ -74,10 +75,18 @@ class Plane(Bias):
         return torch.cat(query, -1), torch.cat(key, -1)
 
     def logits(self, rows: Rows = EVERY) -> Float[Tensor, "head query key"]:
-        """The bias itself, from differences of positions."""
+        """The bias itself, from differences of positions.
+
+        A series is summed for the places along its axis, not for all keys.
+        """
         angle = torch.atan2(self.wave[:, 0, :, 1], self.wave[:, 0, :, 0])
-        turn = angle[None] - angle[rows][:, None]
-        bias = self._periodic(turn)
+        bias = self.table.new_zeros(len(self.table), len(angle[rows]), *self.shape)
+        for number, axis in enumerate(self.turns):
+            apart = math.prod(self.shape[axis + 1 :])  # numbers of neighbours along the axis
+            line = angle[: self.shape[axis] * apart : apart, number]
+            curve = self._along(number, line - angle[rows, number, None])  # (head, query, place)
+            bias += curve.reshape(*curve.shape[:2], *(-1 if n == axis else 1 for n in range(len(self.shape))))
+        bias = bias.flatten(2)
         if self.strength is not None and self.drift is not None:
             step = self.offsets_from[None] - self.offsets_from[rows][:, None]
             gap = step - self.drift[:, None, None] * self.lengths[:, None, None, None]
@@ -86,11 +95,18 @@ class Plane(Bias):
 
     def _periodic(self, turn: Tensor) -> Tensor:
         """Sum of harmonics at angles ``turn (*points, axis)`` -> ``(head, *points)``."""
+        total = turn.new_zeros(len(self.table), *turn.shape[:-1])
+        for axis, each in enumerate(turn.unbind(-1)):
+            total = total + self._along(axis, each)
+        return total
+
+    def _along(self, axis: int, turn: Tensor) -> Tensor:
+        """Sum of harmonics of one periodic axis at angles ``turn (*points)`` -> ``(head, *points)``."""
         order = torch.arange(1, self.table.shape[1] + 1, device=turn.device)
-        phase = order[:, None] * turn[..., None, :]
-        even, odd = self.coefficients().unbind(-1)
-        return torch.einsum("hma,...ma->h...", even, phase.cos()) + torch.einsum(
-            "hma,...ma->h...", odd, phase.sin()
+        phase = order * turn[..., None]
+        even, odd = self.coefficients()[:, :, axis].unbind(-1)
+        return torch.einsum("hm,...m->h...", even, phase.cos()) + torch.einsum(
+            "hm,...m->h...", odd, phase.sin()
         )
 
     def kernel(self, distance: Float[Tensor, "point"]) -> Float[Tensor, "head point"]:
