@@ -25,7 +25,7 @@ import torch
 import xarray as xr
 from costs import LINE_BATCH, costs, epochs_for, is_line, records, step_cost
 from equations import EQUATIONS, FOLDER, load
-from models import BATCH, RATES, Job, entries, fit, geometric, loaded, parameters, relative
+from models import BATCH, NOISE, RATES, Job, entries, fit, geometric, loaded, parameters, relative
 from references import references
 from scores import LEADS, finer, frames, score, tensor
 from tables import table
@@ -144,6 +144,7 @@ def jobs(options: argparse.Namespace, seeds: tuple[int, ...]) -> Iterator[Job]:
             options.rate or rates.get(model, RATES[1]),
             epochs_for(equation, paid[is_line(equation), model], options.budget),
             seed,
+            noise=options.noise,
         )
 
 
@@ -176,7 +177,7 @@ def choose(options: argparse.Namespace) -> None:
 
 def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """What is not done twice."""
-    return row["equation"], row["model"], row["seed"]
+    return row["equation"], row["model"], row["seed"], row.get("noise")
 
 
 def train(options: argparse.Namespace) -> None:
@@ -234,6 +235,9 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--budget", type=float, default=240.0, help="CPU seconds of one training")
     parser.add_argument("--rate", type=float, default=0.0, help="instead of the chosen ones")
+    parser.add_argument(
+        "--noise", type=float, default=NOISE, help="in spreads of the increments, in training"
+    )
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")

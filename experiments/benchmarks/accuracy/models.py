@@ -17,7 +17,7 @@ from gridvit.nn.step import ModelStep
 
 BATCH = 4
 RATES = (2e-3, 4e-3, 8e-3)
-NOISE = 0.01  # of the increments' spread, for all models alike
+NOISE = 0.01  # in spreads of the increments, where no other is asked for
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def entries(ndim: int) -> dict[str, Entry]:
 
 @dataclass(frozen=True)
 class Job:
-    """One training: of a model on an equation, for so many epochs."""
+    """One training: of a model on an equation, for so many epochs, with so much noise on what it learns from."""
 
     equation: str
     model: str
@@ -49,11 +49,12 @@ class Job:
     epochs: int
     seed: int = 0
     share: float = 1.0
+    noise: float = NOISE
 
     @property
     def name(self) -> str:
         """Of its run."""
-        return f"{self.equation}/{self.model}-{self.rate:g}-{self.seed}-{self.share:g}"
+        return f"{self.equation}/{self.model}-{self.rate:g}-{self.seed}-{self.share:g}-{self.noise:g}"
 
 
 def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int = BATCH) -> Path:
@@ -71,7 +72,8 @@ def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int = BATCH) -
         data=DataConfig(split=split, loading="memory", statics=tuple(still)),
         model=entry.config,
         training=TrainingConfig(
-            epochs=job.epochs, batch_size=batch, learning_rate=job.rate, seed=job.seed, noise=NOISE, accelerator=device,
+            epochs=job.epochs, batch_size=batch, learning_rate=job.rate, noise=job.noise,
+            seed=job.seed, accelerator=device,
             shift=tuple(name for name, wraps in zip(grid.names, grid.periodic, strict=True) if wraps),
         ),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from equations import EQUATIONS
 
-SIZES = ("parameters", "epochs", "rate")
+SIZES = ("parameters", "epochs", "rate", "noise")
 COST = {"ms a step": ("train", 1e3), "ms a forecast": ("forecast", 1e3), "MB held": ("held", 1)}
 COLUMNS = (
     "one",
@@ -28,8 +28,8 @@ Row = dict[str, Any]
 
 
 def table(scores: list[Row], trained: list[Row], costs: list[Row], equations: list[str]) -> str:
-    """A part for each equation, in it a row for each model: medians over its seeds."""
-    sizes = {(row["equation"], row["model"]): row for row in trained if "error" not in row}
+    """A part for each equation, in it a row for each model and noise: medians over its seeds."""
+    sizes = {(row["equation"], *_key(row)): row for row in trained if "error" not in row}
     paid = {(len(EQUATIONS[row["equation"]].fine), row["model"]): row for row in costs}
     lines = []
     for equation in equations:
@@ -56,6 +56,10 @@ def shown(values: list[float]) -> str:
         return "inf" if np.isinf(values).any() else ""
     middle = f"{np.median(values):.3g}"
     return middle if len(values) == 1 else f"{middle} ({min(values):.3g} to {max(values):.3g})"
+
+
+def _key(row: Row) -> tuple[str, float | None]:
+    return row["model"], row.get("noise")
 
 
 def _line(cells: list[str]) -> str:
