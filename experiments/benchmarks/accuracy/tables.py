@@ -36,12 +36,10 @@ def table(scores: list[Row], trained: list[Row], costs: list[Row], equations: li
         rows = [row for row in scores if row["equation"] == equation]
         names = ["model", *SIZES, *COST, "seeds", *COLUMNS]
         lines += [f"\n{equation}\n", _line(names), "|---" * len(names) + "|"]
-        for model in dict.fromkeys(row["model"] for row in rows):
-            ours = [row for row in rows if row["model"] == model]
-            size, cost = (
-                sizes.get((equation, model), {}),
-                paid.get((len(EQUATIONS[equation].fine), model), {}),
-            )
+        for model, noise in dict.fromkeys(map(_key, rows)):
+            ours = [row for row in rows if _key(row) == (model, noise)]
+            size = sizes.get((equation, model, noise), {})
+            cost = paid.get((len(EQUATIONS[equation].fine), model), {})
             spent = [f"{cost[name] * unit:.3g}" if name in cost else "" for name, unit in COST.values()]
             medians = [shown([row.get(name, math.nan) for row in ours]) for name in COLUMNS]
             lines.append(
