@@ -171,7 +171,7 @@ def test_a_truncated_chunk_stops_the_epoch_and_is_named(tmp_path: Path, workers:
 
 
 def test_the_reading_thread_ends_with_the_iterator(tmp_path: Path) -> None:
-    others = readers()  # of tests that failed in the middle of a stream, as they should, and hold it in a traceback
+    others = readers()  # of streams that stopped in their middle and are held in a traceback
     stream = Stream(opened(write(numbered(200), tmp_path / "f.zarr", 7)), (0, 1), 5, 40 * KIB)
     batches = iter(stream)
     next(batches)
