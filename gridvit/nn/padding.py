@@ -79,13 +79,10 @@ def poles(grid: Grid) -> tuple[bool, bool]:
 
 def _around(x: Tensor, dim: int, low: int, high: int) -> Tensor:
     n = x.shape[dim]
-    if max(low, high) > n:
-        return x.index_select(dim, torch.arange(-low, n + high, device=x.device) % n)
     if low + high > n:
-        return torch.cat([x.narrow(dim, n - low, low), x, x.narrow(dim, 0, high)], dim)
-    first, middle, last = x.split(
-        [high, n - low - high, low], dim
-    )  # whose gradient is put together in one piece
+        return x.index_select(dim, torch.arange(-low, n + high, device=x.device) % n)
+    # Split, not narrowed: the gradient of the parts is put together in one piece.
+    first, middle, last = x.split([high, n - low - high, low], dim)
     return torch.cat([last, first, middle, last, first], dim)
 
 

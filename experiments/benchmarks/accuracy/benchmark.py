@@ -88,18 +88,24 @@ def scored(job: Job, root: Path, device: str, fine: bool = True) -> dict[str, An
     """All columns of the table for one trained model."""
     folder, case, where = FOLDER_OF_PROCESS[0], EQUATIONS[job.equation], place(device)
     step = loaded(job, root, len(case.source.config.shape)).to(where)
-    splits = {name: load(job.equation, name, folder) for name in ("test", "unseen") if name in case.splits}
+    splits = unlearned(job.equation)
     row = {**dataclasses.asdict(job), **score(step, splits, step.mean[: len(step.variables)], where)}
     if "fine" in case.splits and fine:
         row.update(finer(step, load(job.equation, "fine", folder), where))
     return row
 
 
+def unlearned(equation: str) -> dict[str, xr.Dataset]:
+    """The trajectories that are scored, by split."""
+    there = EQUATIONS[equation].splits
+    return {name: load(equation, name, FOLDER_OF_PROCESS[0]) for name in ("test", "unseen") if name in there}
+
+
 def referred(equation: str) -> list[dict[str, Any]]:
     """The same columns of what is not trained by gradients."""
     folder, case = FOLDER_OF_PROCESS[0], EQUATIONS[equation]
     train = load(equation, "train", folder)
-    splits = {name: load(equation, name, folder) for name in ("test", "unseen") if name in case.splits}
+    splits = unlearned(equation)
     mean = torch.from_numpy(frames(train)).float().mean((0, 1, *range(3, 3 + len(case.source.config.shape))))
     mean = mean.reshape(-1, *[1] * len(case.source.config.shape))
     return [

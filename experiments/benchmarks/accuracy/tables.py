@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from equations import EQUATIONS
+from costs import is_line
 
 SIZES = ("parameters", "epochs", "rate", "noise")
 COST = {"ms a step": ("train", 1e3), "ms a forecast": ("forecast", 1e3), "MB held": ("held", 1)}
@@ -30,7 +30,7 @@ Row = dict[str, Any]
 def table(scores: list[Row], trained: list[Row], costs: list[Row], equations: list[str]) -> str:
     """A part for each equation, in it a row for each model and noise: medians over its seeds."""
     sizes = {(row["equation"], *_key(row)): row for row in trained if "error" not in row}
-    paid = {(len(EQUATIONS[row["equation"]].fine), row["model"]): row for row in costs}
+    paid = {(is_line(row["equation"]), row["model"]): row for row in costs}
     lines = []
     for equation in equations:
         rows = [row for row in scores if row["equation"] == equation]
@@ -39,7 +39,7 @@ def table(scores: list[Row], trained: list[Row], costs: list[Row], equations: li
         for model, noise in dict.fromkeys(map(_key, rows)):
             ours = [row for row in rows if _key(row) == (model, noise)]
             size = sizes.get((equation, model, noise), {})
-            cost = paid.get((len(EQUATIONS[equation].fine), model), {})
+            cost = paid.get((is_line(equation), model), {})
             spent = [f"{cost[name] * unit:.3g}" if name in cost else "" for name, unit in COST.values()]
             medians = [shown([row.get(name, math.nan) for row in ours]) for name in COLUMNS]
             lines.append(
