@@ -23,13 +23,13 @@ def require(config: Any, least: int, *names: str) -> None:
 def _vit(width: int, depth: int, heads: int) -> dict[str, Any]:
     """A plain Vision Transformer: patches of the fields, and attention."""
     sizes = {"width": width, "depth": depth, "heads": heads}
-    return {**sizes, "embed": "linear", "decode": "linear", "channels": 24, "between": 0, "local": False}
+    return {**sizes, "embed": "linear", "decode": "linear", "channels": 24, "between": 0, "local": 0}
 
 
 PRESETS: dict[str, dict[str, Any]] = {
     "hybrid": {
         "width": 96, "depth": 2, "heads": 4,
-        "embed": "conv", "decode": "conv", "channels": 16, "between": 32, "local": True,
+        "embed": "conv", "decode": "conv", "channels": 16, "between": 32, "local": 7,
     },
     "mini": _vit(128, 4, 4),
     "tiny": _vit(192, 12, 3),
@@ -50,9 +50,9 @@ class ModelConfig:
         patch: cells of a token along each axis; a periodic axis must be divided by it. Of an own network the shifts in
             cells that it commutes with.
         preset: by a name width, depth, heads, embed, decode, channels, between and local, where they are not given.
-            "hybrid" is 96, 2, 4, conv, conv, 16, 32 and true: a U-shaped network of convolutions at the cells and at
+            "hybrid" is 96, 2, 4, conv, conv, 16, 32 and 7: a U-shaped network of convolutions at the cells and at
             cells merged by twos, with attention at its bottom (a Vision Transformer with a convolutional stem is called
-            a hybrid). The others are plain, linear, linear, 24, 0 and false: "mini" is 128, 4 and 4; "tiny" 192, 12 and
+            a hybrid). The others are plain, linear, linear, 24, 0 and 0: "mini" is 128, 4 and 4; "tiny" 192, 12 and
             3; "small" 384, 12 and 6; "base" 768, 12 and 12, the 86 million parameters of ViT-B/16. It gives way where
             what is given excludes it: other ``tokens`` to a linear embed; other ``sizes``, a linear embed or decode,
             or an odd ``patch`` to no merged cells.
@@ -97,8 +97,9 @@ class ModelConfig:
         between: channels of convolutions at cells that are merged by twos along each axis, between those at the cells
             and the tokens on both ways (``embed`` and ``decode`` "conv", an even ``patch``); 0 for none, null for the
             preset's.
-        local: before the attention of each block a convolution of three tokens along each axis, channel by channel,
-            which leaves near neighbours to it and what is farther to the heads; null for the preset's.
+        local: before the attention of each block a convolution of so many tokens along each axis, an odd number,
+            channel by channel, which leaves what is near to it and what is farther to the heads; 0 for none, null for
+            the preset's.
         sizes: patches along each axis that a token sees, ascending: [1, 3] looks at its own and at three times three
             around it, [2] has patches that overlap by half.
         tokens: at each place one of all inputs ("place"), or one for each frame of the history or each variable seen
@@ -135,18 +136,20 @@ class ModelConfig:
     decode: Literal["", "linear", "conv"] = ""
     channels: int = 0
     between: int | None = None
-    local: bool | None = None
+    local: int | None = None
     sizes: tuple[int, ...] = (1,)
     tokens: Literal["place", "frame", "variable"] = "place"
     levels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self._take(**PRESETS[self.preset])
-        require(self, 0, "window", "registers", "layer_scale", "spectral", "between")
+        require(self, 0, "window", "registers", "layer_scale", "spectral", "between", "local")
         require(self, 1, "patch", "width", "depth", "heads", "mlp_ratio", "harmonics")
         require(self, 1, "channels", "levels", "sizes")
         if not self.sizes or list(self.sizes) != sorted(set(self.sizes)):
             raise InputError("model.sizes that ascend", str(list(self.sizes)), "correct them")
+        if self.local and self.local % 2 == 0:
+            raise InputError("an odd model.local, or 0", str(self.local), f"try {self.local + 1}")
         self._refuse_between()
         if self.tokens != "place" and (self.embed == "conv" or self.levels):
             got = "model.embed conv" if self.embed == "conv" else f"model.levels {list(self.levels)}"

@@ -19,11 +19,12 @@ SMALL = ModelConfig(
     preset="mini", patch=(2, 4), width=32, depth=2, heads=2, embed="conv", decode="conv", channels=5
 )
 OPTIONS = {
-    "local": replace(SMALL, local=True),
+    "local": replace(SMALL, local=3),
     "between": replace(SMALL, between=6),
-    "both": replace(SMALL, local=True, between=6),
-    "registers": replace(SMALL, local=True, between=6, registers=3),
-    "levels": replace(SMALL, local=True, between=6, patch=(2, 2), levels=(1,)),
+    "both": replace(SMALL, local=3, between=6),
+    "registers": replace(SMALL, local=3, between=6, registers=3),
+    "levels": replace(SMALL, local=3, between=6, patch=(2, 2), levels=(1,)),
+    "wider than the tokens": replace(SMALL, local=7),
 }
 
 
@@ -36,16 +37,17 @@ def network(config: ModelConfig, grid: Grid) -> ViT:
     return made
 
 
-def test_a_token_and_its_eight_neighbours_channel_by_channel() -> None:
+@pytest.mark.parametrize("size", [3, 5])
+def test_a_token_and_its_neighbours_channel_by_channel(size: int) -> None:
     torch.manual_seed(0)
-    grid, width = Grid.regular((3, 5)), 7
-    made, x = Local(grid, width, registers=2, groups=2), torch.randn(2, 2 + 2 * 15, width)
-    out, kernel = made(x), made.conv.weight  # (width, 1, 3, 3)
+    grid, width, reach = Grid.regular((3, 5)), 7, size // 2
+    made, x = Local(grid, width, size, registers=2, groups=2), torch.randn(2, 2 + 2 * 15, width)
+    out, kernel = made(x), made.conv.weight  # (width, 1, size, size)
     assert torch.equal(out[:, :2], x[:, :2])
     placed = x[:, 2:].reshape(2, 3, 5, 2, width)
     expected = placed + made.conv.bias
-    for dy, dx in product(range(3), range(3)):
-        expected = expected + kernel[:, 0, dy, dx] * placed.roll((1 - dy, 1 - dx), (1, 2))
+    for dy, dx in product(range(size), range(size)):
+        expected = expected + kernel[:, 0, dy, dx] * placed.roll((reach - dy, reach - dx), (1, 2))
     torch.testing.assert_close(out[:, 2:].reshape(expected.shape), expected, atol=1e-5, rtol=1e-5)
 
 
@@ -122,9 +124,11 @@ def test_weights_move_to_more_cells_of_the_same_plane() -> None:
             {"patch": (3, 4)},
             "expected an even model.patch where model.between is set, got [3, 4]: correct it, or leave it out",
         ),
+        ({"local": 4}, "expected an odd model.local, or 0, got 4: try 5"),
+        ({"local": -1}, "expected model.local of at least 0, got -1: correct it"),
     ],
 )
-def test_what_cannot_be_merged_is_refused(change: dict[str, object], message: str) -> None:
+def test_what_cannot_be_merged_or_centred_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(InputError) as refused:
         replace(OPTIONS["between"], **change)  # type: ignore[arg-type]
     assert str(refused.value) == message

@@ -122,7 +122,7 @@ def test_on_a_sphere_heads_maps_and_rows_by_latitude_are_measured() -> None:
 def test_convolutions_beside_attention(fields: Fields) -> None:
     torch.manual_seed(1)
     ends = {"embed": "conv", "decode": "conv", "channels": 5, "between": 7}
-    config = replace(MODEL, patch=(2, 2), local=True, **ends)
+    config = replace(MODEL, patch=(2, 2), local=3, **ends)
     step = ModelStep(config, fields.grid, Channels(("u",)), 1.0, *torch.ones(3, 1)).eval()
     for parameter in (p for n, p in step.network.named_parameters() if "conv" in n or "decode" in n):
         torch.nn.init.normal_(parameter, std=0.3)

@@ -14,6 +14,7 @@ from gridvit.data.samples import Batch
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn import ModelStep
+from gridvit.training.noise import short_waves
 from gridvit.training.objectives import Labelled, Masked, NextStep
 from gridvit.training_config import ObjectiveConfig
 
@@ -37,6 +38,18 @@ def objective(grid: Grid, channels: Channels, spread: list[float], a: float = 0.
     numbers = torch.zeros(count), torch.ones(count), torch.tensor([spread])
     step = ModelStep(OWN, grid, channels, 1.0, *numbers, network=lambda *_: Scale(a, outputs))
     return NextStep(step, TrainingConfig(**how))
+
+
+@pytest.mark.parametrize("shape", [(24,), (12, 16), (4, 6, 10)])
+def test_a_wave_gets_the_square_of_its_laplacian(shape: tuple[int, ...]) -> None:
+    xi, axes = torch.randn(3, 2, *shape, generator=torch.Generator().manual_seed(4)).double(), len(shape)
+    found = short_waves(xi, axes)
+    angles = torch.meshgrid(*(2 * torch.pi * torch.fft.fftfreq(n).double() for n in shape), indexing="ij")
+    gain = torch.stack([2 - 2 * angle.cos() for angle in angles]).sum(0).square()
+    expected = torch.fft.ifftn(
+        torch.fft.fftn(xi, dim=tuple(range(2, 2 + axes))) * gain, dim=tuple(range(2, 2 + axes))
+    )
+    torch.testing.assert_close(found, expected.real / expected.real.square().mean().sqrt())
 
 
 def test_what_it_adds_to_the_loss_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:

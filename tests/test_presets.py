@@ -18,9 +18,9 @@ from gridvit.parsing import load_config, parse, save_config
 from gridvit.run.check import blocks_passed, kept_by_cells
 
 NAMES = ("width", "depth", "heads", "embed", "decode", "channels", "between", "local")
-PLAIN = ("linear", "linear", 24, 0, False)
+PLAIN = ("linear", "linear", 24, 0, 0)
 SAID = {
-    "hybrid": (96, 2, 4, "conv", "conv", 16, 32, True),
+    "hybrid": (96, 2, 4, "conv", "conv", 16, 32, 7),
     "mini": (128, 4, 4, *PLAIN),
     "tiny": (192, 12, 3, *PLAIN),
     "small": (384, 12, 6, *PLAIN),
@@ -34,9 +34,9 @@ GIVEN = {
     "decode": "conv",
     "channels": 11,
     "between": 13,
-    "local": True,
+    "local": 5,
 }
-OTHER = {"embed": "linear", "decode": "linear", "between": 0, "local": False}
+OTHER = {"embed": "linear", "decode": "linear", "between": 0, "local": 0}
 
 
 def said(config: ModelConfig) -> tuple[Any, ...]:
@@ -51,7 +51,7 @@ def test_each_says_its_numbers_in_python_on_the_command_line_and_in_a_file(
     assert said(parse(RunConfig, ["--model.preset", preset]).model) == SAID[preset]
     (tmp_path / "c.yaml").write_text(f"model: {{preset: {preset}}}\n")
     assert said(parse(RunConfig, ["--config", str(tmp_path / "c.yaml")]).model) == SAID[preset]
-    assert type(ModelConfig(preset=preset).local) is bool
+    assert type(ModelConfig(preset=preset).local) is int
 
 
 def test_the_default_is_the_hybrid() -> None:
@@ -87,7 +87,7 @@ def test_what_is_given_stays(preset: Any) -> None:
 def test_what_is_not_given_gives_way(how: dict[str, Any], embed: str, decode: str, between: int) -> None:
     made = ModelConfig(**how)
     assert (made.embed, made.decode, made.between) == (embed, decode, between)
-    assert (made.channels, made.local) == (16, True)
+    assert (made.channels, made.local) == (16, 7)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_what_is_given_and_excluded_is_refused(how: dict[str, Any], sentence: st
     ("value", "sentence"),
     [
         (("between", "x"), "gridvit: expected model.between to be an int, got x: correct the value\n"),
-        (("local", "x"), "gridvit: expected model.local to be true or false, got x: correct the value\n"),
+        (("local", "x"), "gridvit: expected model.local to be an int, got x: correct the value\n"),
         (
             ("preset", "hybird"),
             "gridvit: expected model.preset to be one of 'hybrid', 'mini', 'tiny', 'small', 'base', got hybird: "
@@ -196,7 +196,7 @@ def test_the_default_network_learns_on_any_grid(grid: Grid, patch: tuple[int, ..
         (Grid.regular((24, 40)), (4, 4), {"between": 0}),
         (Grid.regular((24, 40)), (8, 8), {"decode": "linear"}),
         (Grid.regular(176), (4,), {}),
-        (Grid.regular((8, 8, 12)), (4, 4, 4), {"local": False}),
+        (Grid.regular((8, 8, 12)), (4, 4, 4), {"local": 0}),
     ],
     ids=["plane", "not merged", "embed", "line", "space"],
 )

@@ -49,7 +49,7 @@ class Level(nn.Module):
         self.patches, self.checkpointing = patches, config.checkpointing
         window = Window(self.grid, config.window or SPACINGS * nearest_distance(self.grid))
         biases = make_biases(replace(config, depth=2 * depth, registers=0), self.grid, gaps)
-        near = [Local(self.grid, config.width) if config.local else None for _ in biases]
+        near = [Local(self.grid, config.width, config.local) if config.local else None for _ in biases]
         blocks = [
             make_block(config, bias, window, None, local) for bias, local in zip(biases, near, strict=True)
         ]

@@ -11,23 +11,24 @@ from gridvit.nn.padding import GridConv
 
 
 class Local(nn.Module):
-    """y = x + W * x, W a convolution of 3 tokens along each axis for each channel by itself.
+    """y = x + W * x, W a convolution of ``size`` tokens along each axis for each channel by itself.
 
     It is an attention stencil that is the same at every token and for every state, which heads then need not make.
     Registers have no place and stay as they are; of several tokens at a place each sees its own kind.
-    Reference: X. Chu et al. (2021), arXiv:2102.10882.
+    Of three tokens as in X. Chu et al. (2021), arXiv:2102.10882, of seven as in Z. Liu et al. (2022), arXiv:2201.03545.
 
     Args:
         tokens: their grid.
         width: channels of a token.
+        size: tokens of W along each axis, odd.
         registers: tokens before those of the grid.
         groups: tokens at each place.
     """
 
-    def __init__(self, tokens: Grid, width: int, registers: int = 0, groups: int = 1) -> None:
+    def __init__(self, tokens: Grid, width: int, size: int, registers: int = 0, groups: int = 1) -> None:
         super().__init__()
         self.shape, self.registers, self.groups = tokens.shape, registers, groups
-        self.conv = GridConv(tokens, width, width, apart=True)
+        self.conv = GridConv(tokens, width, width, size, apart=True)
 
     def forward(self, x: Float[Tensor, "batch token width"]) -> Float[Tensor, "batch token width"]:
         """Tokens of the same shape, registers first."""

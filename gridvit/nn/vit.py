@@ -207,8 +207,9 @@ class ViT(nn.Module):
         turned = partial(Rotary, tokens, registers=config.registers, extent=self.extent, groups=self.groups)
         if self.groups > 1:
             biases = [Grouped(bias, tokens, config.heads, self.groups, config.registers) for bias in biases]
+        near = (config.width, config.local or 0, config.registers, self.groups)
         for bias in biases:
-            local = Local(tokens, config.width, config.registers, self.groups) if config.local else None
+            local = Local(tokens, *near) if config.local else None
             yield Block(config, bias, window, turned if config.position == "rope" else None, local)
 
     def _told(self, condition: Tensor | None) -> list[Branches]:

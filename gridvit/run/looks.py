@@ -113,7 +113,8 @@ def reach(subject: Subject) -> xr.Dataset:
     h = np.asarray(grid.spacing)
     courant = (found["modified_velocity"].values * step.dt / h).tolist()
     numbers = (np.diagonal(found["modified_diffusivity"].values).clip(0) * step.dt / h**2).tolist()
-    beside = step.attending.config.depth if step.attending.config.local else 0  # a token for each block
+    config = step.attending.config
+    beside = config.depth * ((config.local or 0) // 2)  # tokens, in all blocks
     table = attention_reach(head_stencils(subject), step.period, courant, numbers, beside)
     schemes = {MEASURED: phase_average(subject.rows).mean("state")} | subject.references[0]
     outside = outside_dependence(schemes, grid, courant, numbers)

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from costs import LINE_BATCH, costs, epochs_for, is_line, records, step_cost
+from costs import batch_of, costs, epochs_for, is_line, records, step_cost
 from equations import EQUATIONS, FOLDER, load
-from models import BATCH, NOISE, RATES, Job, entries, fit, geometric, loaded, parameters, relative
+from models import NOISE, RATES, Job, entries, fit, geometric, loaded, parameters, relative
 from references import references
 from scores import LEADS, finer, frames, score, tensor
 from tables import table
@@ -61,9 +61,8 @@ def begin(data: Path, threads: int) -> None:
 def trained(job: Job, root: Path, device: str) -> dict[str, Any]:
     """Train one model and score its rollouts on the validation trajectories."""
     start = time.time()
-    batch = LINE_BATCH if is_line(job.equation) else BATCH
     try:
-        fit(job, taught(job.equation, FOLDER_OF_PROCESS[0]), root, device, batch)
+        fit(job, taught(job.equation, FOLDER_OF_PROCESS[0]), root, device, batch_of(job.equation))
     except InputError as error:  # a training that diverged
         return {**dataclasses.asdict(job), "valid": math.inf, "error": str(error)}
     step = loaded(job, root, len(EQUATIONS[job.equation].source.config.shape)).to(place(device))
@@ -173,9 +172,11 @@ def choose(options: argparse.Namespace) -> None:
     """The learning rate of each model, by short trainings."""
     equations = [name for name in CHOICE if name in options.only] or options.only
     paid = costs(options.root)
+    done = {(row["equation"], row["model"], row["rate"]) for row in records(options.root / "choice.jsonl")}
     wanted = [
         Job(e, m, rate, epochs_for(e, paid[is_line(e), m], options.budget, SHARE), 0, SHARE)
         for e, m, rate in product(equations, options.models, RATES)
+        if (e, m, rate) not in done
     ]
     parallel(trained, [(job, options.root, options.device) for job in wanted], "choice.jsonl", options)
     print(chosen_rates(records(options.root / "choice.jsonl")))
@@ -239,7 +240,7 @@ def main() -> None:
         "--models", nargs="*", choices=entries(2), default=[m for m in entries(2) if m != "convnet"]
     )
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
-    parser.add_argument("--budget", type=float, default=240.0, help="CPU seconds of one training")
+    parser.add_argument("--budget", type=float, default=150.0, help="CPU seconds of one training")
     parser.add_argument("--rate", type=float, default=0.0, help="instead of the chosen ones")
     parser.add_argument(
         "--noise", type=float, default=NOISE, help="in spreads of the increments, in training"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from equations import EQUATIONS
+from equations import EQUATIONS, Carried
 from models import BATCH, entries
 from torch import Tensor
 
@@ -20,8 +21,13 @@ LINE_BATCH, LINE_EPOCHS = 20, 80  # APEBench's: 10,000 steps of 20 windows
 
 
 def is_line(equation: str) -> bool:
-    """Whether an equation has one dimension, and with it the steps of APEBench."""
+    """Whether an equation has one dimension."""
     return len(EQUATIONS[equation].source.config.shape) == 1
+
+
+def batch_of(equation: str) -> int:
+    """Windows of a training step."""
+    return LINE_BATCH if is_line(equation) else BATCH
 
 
 def records(path: Path) -> list[dict[str, Any]]:
@@ -39,7 +45,7 @@ def step_cost(equation: str, model: str, repeats: int = 8) -> dict[str, Any]:
     entry = entries(grid.ndim)[model]
     network = entry.factory(1, 1, grid) if entry.factory else ViT(entry.config, grid, 1, 1)
     optimiser = torch.optim.AdamW(network.parameters())
-    x = torch.randn(LINE_BATCH if is_line(equation) else BATCH, 1, *grid.shape)
+    x = torch.randn(batch_of(equation), 1, *grid.shape)
 
     def loss() -> Tensor:
         return (network(x) - x.roll(1, -1)).square().mean()
@@ -75,8 +81,12 @@ def held(function: Callable[[], Tensor]) -> int:
 
 
 def costs(root: Path) -> dict[tuple[bool, str], float]:
-    """Those of a training step, by whether it is on a line and by model: all planes have the same cells."""
-    return {(is_line(row["equation"]), row["model"]): row["train"] for row in records(root / "costs.jsonl")}
+    """The least of a training step, by whether it is on a line and by model: all planes have the same cells."""
+    least: dict[tuple[bool, str], float] = {}
+    for row in records(root / "costs.jsonl"):
+        name = is_line(row["equation"]), row["model"]
+        least[name] = min(row["train"], least.get(name, math.inf))
+    return least
 
 
 def _timed(what: Callable[[], None]) -> float:
@@ -86,8 +96,9 @@ def _timed(what: Callable[[], None]) -> float:
 
 
 def epochs_for(equation: str, cost: float, budget: float, share: float = 1.0) -> int:
-    """Whole epochs that a share of the budget pays for; on a line those of APEBench."""
-    if is_line(equation):
+    """Whole epochs that a share of the budget pays for; of APEBench's advection as many as there."""
+    case = EQUATIONS[equation]
+    if isinstance(case.source, Carried):
         return max(1, round(LINE_EPOCHS * share))
-    split = EQUATIONS[equation].splits["train"]
-    return max(1, round(share * budget / cost / (split.samples * split.steps / BATCH)))
+    split = case.splits["train"]
+    return max(1, round(share * budget / cost / (split.samples * split.steps / batch_of(equation))))

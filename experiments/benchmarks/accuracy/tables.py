@@ -30,7 +30,8 @@ Row = dict[str, Any]
 def table(scores: list[Row], trained: list[Row], costs: list[Row], equations: list[str]) -> str:
     """A part for each equation, in it a row for each model and noise: medians over its seeds."""
     sizes = {(row["equation"], *_key(row)): row for row in trained if "error" not in row}
-    paid = {(is_line(row["equation"]), row["model"]): row for row in costs}
+    dearest_first = sorted(costs, key=lambda row: -row["train"])
+    paid = {(is_line(row["equation"]), row["model"]): row for row in dearest_first}
     lines = []
     for equation in equations:
         rows = [row for row in scores if row["equation"] == equation]

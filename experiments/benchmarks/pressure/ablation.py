@@ -46,7 +46,7 @@ def network(name: str = "gridvit", model: Mapping[str, Any] | None = None, **tra
 
 TIME: dict[str, Any] = {"features": ("local_time",)}
 FRAMES: dict[str, Any] = {"earlier": "frames"}
-SHALLOW: dict[str, Any] = {"depth": 2, "between": 0, "local": False}
+SHALLOW: dict[str, Any] = {"depth": 2, "between": 0, "local": 0}
 WIDE = SHALLOW | TIME | {"channels": 24}
 SLOW = 2e-3
 TRIALS = {

@@ -82,7 +82,7 @@ ENTRIES = {
             decode="conv",
             channels=16,
             between=32,
-            local=True,
+            local=3,
         ),
         TRAINING,
     ),

@@ -23,6 +23,7 @@ from gridvit.nn.step import ModelStep
 from gridvit.rollout import Context
 from gridvit.training.losses import present_error, variable_weights
 from gridvit.training.means import Mean
+from gridvit.training.noise import short_waves
 from gridvit.training.persistence import still
 from gridvit.training.processes import rank, summed, world
 from gridvit.training.schedule import decayed_groups, good_learning_rate, schedule_of
@@ -143,7 +144,7 @@ class Objective(L.LightningModule):
                 network.check_precision(dtype)
 
     def disturbed(self, batch: Batch) -> Batch:
-        """u + noise sigma_d xi of the prognostic variables up to t, xi normal and independent in all cells and frames.
+        """u + noise sigma_d xi of the prognostic variables up to t, xi normal and of the shortest waves.
 
         What is predicted stays: the model learns the way back to the data, as A. Sanchez-Gonzalez et al. (2020),
         arXiv:2002.09405, train simulators of particles. A boundary that is given stays, and what is missing.
@@ -151,7 +152,8 @@ class Objective(L.LightningModule):
         step, frames = self.step, batch.frames.clone()
         past = frames[:, : step.channels.history, : len(step.channels.prognostic)]
         seed = np.random.SeedSequence([self.config.seed, self.global_step, rank()]).generate_state(1)[0]
-        xi = torch.randn(past.shape, generator=torch.Generator().manual_seed(int(seed))).to(past)
+        white = torch.randn(past.shape, generator=torch.Generator().manual_seed(int(seed)))
+        xi = short_waves(white, step.grid.ndim).to(past)
         if step.given is not None:
             xi = xi.masked_fill(step.given.to(xi.device), 0.0)
         past += self.config.noise * step.increment_std[0, : past.shape[2]] * xi
