@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Iterator
@@ -72,7 +73,15 @@ def test_epochs_that_a_budget_pays_for(loop: dict[str, Any]) -> None:
     assert epochs("burgers", 0.1, 240.0) == 8
     assert epochs("burgers", 0.1, 240.0, 0.25) == 2
     assert epochs("burgers", 9.0, 240.0) == 1
-    assert epochs("advection-4", 9.0, 240.0) == 80
+    assert epochs("kuramoto-sivashinsky-1d", 0.1, 240.0) == 19  # 50 x 50 windows in batches of 20
+    assert epochs("advection-4", 9.0, 240.0) == 80  # APEBench's protocol
+
+
+def test_a_step_costs_the_least_of_what_was_measured(loop: dict[str, Any], tmp_path: Path) -> None:
+    rows = [{"equation": e, "model": "fno", "train": c} for e, c in (("burgers", 0.3), ("gray-scott", 0.2))]
+    line = {"equation": "advection-4", "model": "fno", "train": 0.01}
+    (tmp_path / "costs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (*rows, line, rows[0])))
+    assert loop["costs"].costs(tmp_path) == {(False, "fno"): 0.2, (True, "fno"): 0.01}
 
 
 def test_the_rate_with_the_lowest_geometric_mean_is_chosen(loop: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ from tables import table
 from gridvit.errors import InputError
 from gridvit.rollout import rollout
 
-CHOICE = ("gray-scott",)  # equations on which the learning rate is chosen
+CHOICE = ("gray-scott", "advection-4.37")  # on which the learning rate is chosen, of planes and of lines
 SHARE = 0.25  # of the budget, in the choice of the rate
 
 
@@ -140,13 +140,15 @@ def parallel(
 
 def jobs(options: argparse.Namespace, seeds: tuple[int, ...]) -> Iterator[Job]:
     """What is to be trained at the chosen rates."""
-    paid = costs(options.root)
-    rates = chosen_rates(records(options.root / "choice.jsonl"))
+    paid, tried = costs(options.root), records(options.root / "choice.jsonl")
+    rates = {
+        line: chosen_rates([r for r in tried if is_line(r["equation"]) == line]) for line in (False, True)
+    }
     for seed, equation, model in product(seeds, options.only, options.models):
         yield Job(
             equation,
             model,
-            options.rate or rates.get(model, RATES[1]),
+            options.rate or rates[is_line(equation)].get(model, RATES[1]),
             epochs_for(equation, paid[is_line(equation), model], options.budget),
             seed,
             noise=options.noise,

@@ -16,7 +16,7 @@ from gridvit.config import DataConfig, ModelConfig, RunConfig, Split, TrainingCo
 from gridvit.nn.step import ModelStep
 
 BATCH = 4
-RATES = (2e-3, 4e-3, 8e-3, 1.6e-2)
+RATES = (2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2)
 NOISE = 0.1  # in spreads of the increments, where no other is asked for
 
 
