@@ -148,6 +148,8 @@ class ModelConfig:
         require(self, 1, "channels", "levels", "sizes")
         if not self.sizes or list(self.sizes) != sorted(set(self.sizes)):
             raise InputError("model.sizes that ascend", str(list(self.sizes)), "correct them")
+        if isinstance(self.local, bool):
+            raise InputError("model.local as a number of tokens", str(self.local), "try 3, or 0 for none")
         if self.local and self.local % 2 == 0:
             raise InputError("an odd model.local, or 0", str(self.local), f"try {self.local + 1}")
         self._refuse_between()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,12 @@ import numpy as np
 import pytest
 import torch
 
+from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.rollout import Persistence
 
 FOLDER = Path(__file__).parents[1] / "experiments/benchmarks/accuracy"
-NAMES = ("equations", "peers", "models", "scores", "references", "costs", "tables", "benchmark")
+NAMES = ("sources", "equations", "peers", "models", "scores", "references", "costs", "tables", "benchmark")
 
 
 @pytest.fixture(scope="module")
@@ -69,19 +72,71 @@ def test_the_best_linear_step_is_a_shift_where_the_field_is_carried(loop: dict[s
 
 def test_epochs_that_a_budget_pays_for(loop: dict[str, Any]) -> None:
     """64 trajectories of 20 steps in batches of four are 320 steps: 0.1 s each, 240 s pay for seven and a half."""
-    epochs = loop["costs"].epochs_for
-    assert epochs("burgers", 0.1, 240.0) == 8
-    assert epochs("burgers", 0.1, 240.0, 0.25) == 2
-    assert epochs("burgers", 9.0, 240.0) == 1
-    assert epochs("kuramoto-sivashinsky-1d", 0.1, 240.0) == 19  # 50 x 50 windows in batches of 20
-    assert epochs("advection-4", 9.0, 240.0) == 80  # APEBench's protocol
+    what = {"equation": "gray-scott", "model": "fno", "forecast": 1.0, "held": 1.0}
+    line = {"equation": "advection-4", "model": "fno", "train": 0.01, "forecast": 1.0, "held": 1.0}
+    rows = [{**what, "train": 0.3}, {**what, "train": 0.1}, {**what, "train": 0.2}, line]
+    epochs = partial(loop["costs"].epochs_for, model="fno", rows=rows)
+    assert epochs("burgers", budget=240.0) == 8
+    assert epochs("burgers", budget=240.0, share=0.25) == 2
+    assert epochs("burgers", budget=1.0) == 1
+    assert epochs("kuramoto-sivashinsky-1d", budget=24.0) == 19  # 50 x 50 windows in batches of 20
+    assert epochs("advection-4", budget=1.0) == 80  # APEBench's protocol
+    with pytest.raises(InputError) as error:
+        loop["costs"].epochs_for("burgers", "vit", rows, 240.0)
+    assert str(error.value) == "expected the cost of a step of vit on burgers, got none: run calibrate first"
 
 
-def test_a_step_costs_the_least_of_what_was_measured(loop: dict[str, Any], tmp_path: Path) -> None:
-    rows = [{"equation": e, "model": "fno", "train": c} for e, c in (("burgers", 0.3), ("gray-scott", 0.2))]
-    line = {"equation": "advection-4", "model": "fno", "train": 0.01}
-    (tmp_path / "costs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in (*rows, line, rows[0])))
-    assert loop["costs"].costs(tmp_path) == {(False, "fno"): 0.2, (True, "fno"): 0.01}
+def test_costs_are_the_least_of_what_was_measured(loop: dict[str, Any]) -> None:
+    what = {"equation": "burgers", "model": "fno", "held": 5.0}
+    rows = [{**what, "train": 0.2, "forecast": 0.03}, {**what, "train": 0.3, "forecast": 0.02}]
+    line = {"equation": "advection-4", "model": "fno", "train": 0.01, "forecast": 0.001, "held": 1.0}
+    found = loop["costs"].costs([*rows, line])
+    assert found[False, "fno"] == {"train": 0.2, "forecast": 0.02, "held": 5.0}
+    assert found[True, "fno"]["train"] == 0.01
+
+
+def test_a_line_has_the_rate_of_lines_where_one_was_chosen(loop: dict[str, Any]) -> None:
+    tried = [
+        {"equation": e, "model": m, "rate": rate, "valid": 1.0}
+        for e, m, rate in (
+            ("gray-scott", "fno", 0.1),
+            ("gray-scott", "vit", 0.2),
+            ("advection-4", "fno", 0.3),
+        )
+    ]
+    rate = loop["benchmark"].rate_of
+    assert [rate(e, m, tried) for e in ("burgers", "advection-4.37") for m in ("fno", "vit")] == [
+        0.1,
+        0.2,
+        0.3,
+        0.2,
+    ]
+    with pytest.raises(
+        InputError, match="^expected a learning rate of unet, got none: run choose first, or give"
+    ):
+        rate("burgers", "unet", tried)
+
+
+def test_what_is_trained_twice_is_scored_once(
+    loop: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {
+        "equation": "burgers",
+        "model": "fno",
+        "rate": 0.1,
+        "epochs": 2,
+        "seed": 0,
+        "share": 1.0,
+        "noise": 0.1,
+    }
+    rows = [row, row, {**row, "seed": 1}, {**row, "seed": 2, "error": "diverged"}, {**row, "model": "vit"}]
+    (tmp_path / "trained.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    (tmp_path / "scores.jsonl").write_text(json.dumps({**row, "seed": 3}) + "\n")
+    asked: list[Any] = []
+    monkeypatch.setattr(loop["benchmark"], "parallel", lambda function, calls, *_: asked.extend(calls))
+    options = Namespace(root=tmp_path, only=["burgers"], models=["fno"], device="cpu", no_fine=True)
+    loop["benchmark"].score_all(options)
+    assert [(call[0].model, call[0].seed) for call in asked] == [("fno", 0), ("fno", 1)]
 
 
 def test_the_rate_with_the_lowest_geometric_mean_is_chosen(loop: dict[str, Any]) -> None:
@@ -93,14 +148,19 @@ def test_the_rate_with_the_lowest_geometric_mean_is_chosen(loop: dict[str, Any])
 
 
 def test_a_table_has_medians_over_seeds(loop: dict[str, Any]) -> None:
-    who = {"equation": "burgers", "model": "fno", "noise": 0.01}
+    who = {"equation": "burgers", "model": "fno", "noise": 0.01, "rate": 0.004}
     scores = [{**who, "one": one} for one in (0.1, 0.3, 0.2)] + [{**who, "noise": 0.03, "one": 5.0}]
-    trained = [{**who, "parameters": 7, "epochs": 3, "rate": 0.004}]
+    trained = [
+        {**who, "valid": math.inf, "error": "diverged"},
+        {**who, "parameters": 7, "epochs": 3, "valid": 0.25},
+    ]
     costs = [{"equation": "gray-scott", "model": "fno", "train": 0.1234, "forecast": 0.02, "held": 17.0}]
     shown = loop["tables"].table(scores, trained, costs, ["burgers"]).splitlines()
     assert shown[1] == "burgers"
-    assert shown[-2].startswith("| fno | 7 | 3 | 0.004 | 0.01 | 123 | 20 | 17 | 3 | 0.2 (0.1 to 0.3) |  |")
-    assert shown[-1].startswith("| fno |  |  |  |  | 123 | 20 | 17 | 1 | 5 |  |")
+    assert shown[-2].startswith(
+        "| fno | 7 | 3 | 0.004 | 0.01 | 123 | 20 | 17 | 3 | 0.25 | 0.2 (0.1 to 0.3) |  |"
+    )
+    assert shown[-1].startswith("| fno |  |  |  |  | 123 | 20 | 17 | 1 |  | 5 |  |")
 
 
 def test_bytes_that_a_gradient_holds(loop: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ def test_networks_without_a_straight_way_say_so() -> None:
         head_kernels(network(norm="post"), torch.zeros(1, 2, 6, 6, dtype=torch.float64))
     for ends in ({"embed": "conv"}, {"decode": "conv"}):
         assert "mix cells of several patches" in without_kernels(network(**ends))
-    beside = "convolutions beside attention mix neighbouring tokens"
+    beside = "convolutions beside attention mix tokens"
     assert without_kernels(network(local=3)) == beside
     assert "several levels" in without_kernels(ViT(ModelConfig(preset="mini",
                                                                patch=(1, 1), levels=(1,), width=32, depth=1, heads=2,

@@ -125,6 +125,7 @@ def test_weights_move_to_more_cells_of_the_same_plane() -> None:
             "expected an even model.patch where model.between is set, got [3, 4]: correct it, or leave it out",
         ),
         ({"local": 4}, "expected an odd model.local, or 0, got 4: try 5"),
+        ({"local": True}, "expected model.local as a number of tokens, got True: try 3, or 0 for none"),
         ({"local": -1}, "expected model.local of at least 0, got -1: correct it"),
     ],
 )

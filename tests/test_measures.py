@@ -122,7 +122,7 @@ def test_on_a_sphere_heads_maps_and_rows_by_latitude_are_measured() -> None:
 def test_convolutions_beside_attention(fields: Fields) -> None:
     torch.manual_seed(1)
     ends = {"embed": "conv", "decode": "conv", "channels": 5, "between": 7}
-    config = replace(MODEL, patch=(2, 2), local=3, **ends)
+    config = replace(MODEL, patch=(2, 2), local=5, **ends)
     step = ModelStep(config, fields.grid, Channels(("u",)), 1.0, *torch.ones(3, 1)).eval()
     for parameter in (p for n, p in step.network.named_parameters() if "conv" in n or "decode" in n):
         torch.nn.init.normal_(parameter, std=0.3)
@@ -138,8 +138,8 @@ def test_convolutions_beside_attention(fields: Fields) -> None:
     weights = step.attention_weights(states).numpy()
     want = attention_distance(weights, step.token_grid)["attention_distance"]
     np.testing.assert_allclose(found["attention_distance"], want, rtol=1e-5)
-    # the heads' own reach, a token for each of the two convolutions between tokens
-    reach = found["reach"].max("head").sum("layer") + 2 - found["signal_reach"]
+    # the heads' own reach, and two tokens for each of the two convolutions of five tokens
+    reach = found["reach"].max("head").sum("layer") + 2 * 2 - found["signal_reach"]
     np.testing.assert_array_equal(found["cfl_reach"], reach)
     # a rollout sees what comes before the decoder, and nothing of it
     assert found["randomised_similarity"].sel(map="rollout", randomised="decode") == pytest.approx(1.0)

@@ -78,7 +78,7 @@ class Block(nn.Module):
         share: Float[Tensor, "batch placed"] | None = None,
         told: Branches = UNTOLD,
     ) -> Float[Tensor, "batch token width"]:
-        """What attention adds to tokens that have seen their neighbours, if the block has a convolution of these."""
+        """What attention adds to tokens that have seen those nearby, if the block has a convolution of these."""
         mixed = self.attention(self._normed(x, told), layer, replace, share)
         return gated(self.gain_1(mixed), told[0])
 

@@ -14,7 +14,7 @@ from gridvit.config import ModelConfig
 from gridvit.errors import InputError
 from gridvit.grid import Grid
 from gridvit.nn.bias import Bias, make_biases, nearest_distance
-from gridvit.nn.local import Local
+from gridvit.nn.local import make_local
 from gridvit.nn.tokens import Patches
 from gridvit.nn.window import Window
 
@@ -49,10 +49,7 @@ class Level(nn.Module):
         self.patches, self.checkpointing = patches, config.checkpointing
         window = Window(self.grid, config.window or SPACINGS * nearest_distance(self.grid))
         biases = make_biases(replace(config, depth=2 * depth, registers=0), self.grid, gaps)
-        near = [Local(self.grid, config.width, config.local) if config.local else None for _ in biases]
-        blocks = [
-            make_block(config, bias, window, None, local) for bias, local in zip(biases, near, strict=True)
-        ]
+        blocks = [make_block(config, bias, window, None, make_local(config, self.grid)) for bias in biases]
         self.down, self.up = nn.ModuleList(blocks[:depth]), nn.ModuleList(blocks[depth:])
         self.pairs = Patches(self.grid, (MERGED,) * self.grid.ndim)
         together = self.pairs.cells * config.width

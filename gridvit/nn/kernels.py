@@ -21,7 +21,7 @@ def without_kernels(network: ViT) -> str:
     if not straight or network.stem is not None:
         return "convolutions before or after the tokens mix cells of several patches"
     if config.local:
-        return "convolutions beside attention mix neighbouring tokens"
+        return "convolutions beside attention mix tokens"
     return "the norm comes after the sum, on the straight way" if config.norm == "post" else ""
 
 

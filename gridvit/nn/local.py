@@ -1,4 +1,4 @@
-"""Neighbours of a token by a convolution, beside attention."""
+"""Tokens nearby by a convolution, beside attention."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gridvit.config import ModelConfig
 from gridvit.grid import Grid
 from gridvit.nn.padding import GridConv
 
@@ -39,3 +40,8 @@ class Local(nn.Module):
         mixed = self.conv(field).flatten(2).unflatten(0, (-1, self.groups)).permute(0, 3, 1, 2).flatten(1, 2)
         placed = placed + mixed
         return placed if not self.registers else torch.cat([lead, placed], 1)
+
+
+def make_local(config: ModelConfig, tokens: Grid, registers: int = 0, groups: int = 1) -> Local | None:
+    """The convolution of a block; none where the configuration has none."""
+    return Local(tokens, config.width, config.local, registers, groups) if config.local else None

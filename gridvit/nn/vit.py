@@ -25,7 +25,7 @@ from gridvit.nn.groups import blocks_by_place
 from gridvit.nn.hidden import Features, chosen_layers, present_areas
 from gridvit.nn.hierarchy import Level, make_levels, merged_patch
 from gridvit.nn.inputs import Inputs
-from gridvit.nn.local import Local
+from gridvit.nn.local import make_local
 from gridvit.nn.moving import carried, refuse_unmovable
 from gridvit.nn.position import position_features
 from gridvit.nn.rotary import Rotary
@@ -207,9 +207,8 @@ class ViT(nn.Module):
         turned = partial(Rotary, tokens, registers=config.registers, extent=self.extent, groups=self.groups)
         if self.groups > 1:
             biases = [Grouped(bias, tokens, config.heads, self.groups, config.registers) for bias in biases]
-        near = (config.width, config.local or 0, config.registers, self.groups)
         for bias in biases:
-            local = Local(tokens, *near) if config.local else None
+            local = make_local(config, tokens, config.registers, self.groups)
             yield Block(config, bias, window, turned if config.position == "rope" else None, local)
 
     def _told(self, condition: Tensor | None) -> list[Branches]:

@@ -1,7 +1,7 @@
 """Emulators of equal training cost, trained and scored alike, see README.md.
 
 ``python benchmark.py calibrate``, then ``choose``, ``train``, ``score``, ``refer`` and ``table``; each takes ``--only``
-equations and ``--models``, and goes on where it was.
+equations, those of models ``--models``, and goes on where it was.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import multiprocessing
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -23,15 +24,16 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from costs import batch_of, costs, epochs_for, is_line, records, step_cost
+from costs import batch_of, epochs_for, is_line, records, step_cost
 from equations import EQUATIONS, FOLDER, load
 from models import NOISE, RATES, Job, entries, fit, geometric, loaded, parameters, relative
 from references import references
-from scores import LEADS, finer, frames, score, tensor
+from scores import LEADS, finer, frames, growth, score, tensor
 from tables import table
 
 from gridvit.errors import InputError
 from gridvit.rollout import rollout
+from gridvit.training.watch import Diverged
 
 CHOICE = ("gray-scott", "advection-4.37")  # on which the learning rate is chosen, of planes and of lines
 SHARE = 0.25  # of the budget, in the choice of the rate
@@ -63,10 +65,11 @@ def trained(job: Job, root: Path, device: str) -> dict[str, Any]:
     start = time.time()
     try:
         fit(job, taught(job.equation, FOLDER_OF_PROCESS[0]), root, device, batch_of(job.equation))
-    except InputError as error:  # a training that diverged
+    except Diverged as error:
         return {**dataclasses.asdict(job), "valid": math.inf, "error": str(error)}
-    step = loaded(job, root, len(EQUATIONS[job.equation].source.config.shape)).to(place(device))
-    valid = tensor(load(job.equation, "valid", FOLDER_OF_PROCESS[0]), place(device))
+    where = torch.device(device)
+    step = loaded(job, root, len(EQUATIONS[job.equation].source.config.shape)).to(where)
+    valid = tensor(load(job.equation, "valid", FOLDER_OF_PROCESS[0]), where)
     with torch.no_grad():
         found = rollout(step, valid[:, 0], LEADS)
     score = geometric(relative(found[:, 1:], valid[:, 1 : LEADS + 1]))
@@ -78,14 +81,9 @@ def trained(job: Job, root: Path, device: str) -> dict[str, Any]:
     }
 
 
-def place(device: str) -> torch.device:
-    """A device of torch."""
-    return torch.device("cuda" if device == "cuda" else "cpu")
-
-
 def scored(job: Job, root: Path, device: str, fine: bool = True) -> dict[str, Any]:
     """All columns of the table for one trained model."""
-    folder, case, where = FOLDER_OF_PROCESS[0], EQUATIONS[job.equation], place(device)
+    folder, case, where = FOLDER_OF_PROCESS[0], EQUATIONS[job.equation], torch.device(device)
     step = loaded(job, root, len(case.source.config.shape)).to(where)
     splits = unlearned(job.equation)
     row = {**dataclasses.asdict(job), **score(step, splits, step.mean[: len(step.variables)], where)}
@@ -101,16 +99,21 @@ def unlearned(equation: str) -> dict[str, xr.Dataset]:
 
 
 def referred(equation: str) -> list[dict[str, Any]]:
-    """The same columns of what is not trained by gradients."""
+    """The same columns of what is not trained by gradients, and how long rollouts of the solver grow."""
     folder, case = FOLDER_OF_PROCESS[0], EQUATIONS[equation]
     train = load(equation, "train", folder)
     splits = unlearned(equation)
     mean = torch.from_numpy(frames(train)).float().mean((0, 1, *range(3, 3 + len(case.source.config.shape))))
     mean = mean.reshape(-1, *[1] * len(case.source.config.shape))
-    return [
-        {"equation": equation, "model": name, "seed": 0, **score(step, splits, mean, torch.device("cpu"))}
+    who, place = {"equation": equation, "seed": 0}, torch.device("cpu")
+    rows = [
+        {**who, "model": name, **score(step, splits, mean, place)}
         for name, step in references(case, train).items()
     ]
+    if "long" in case.splits:
+        long, test = (tensor(load(equation, split, folder), place) for split in ("long", "test"))
+        rows.append({**who, "model": "solver", "growth": growth(long, test)})
+    return rows
 
 
 def parallel(
@@ -140,19 +143,29 @@ def parallel(
 
 def jobs(options: argparse.Namespace, seeds: tuple[int, ...]) -> Iterator[Job]:
     """What is to be trained at the chosen rates."""
-    paid, tried = costs(options.root), records(options.root / "choice.jsonl")
-    rates = {
-        line: chosen_rates([r for r in tried if is_line(r["equation"]) == line]) for line in (False, True)
-    }
+    measured, tried = (records(options.root / f"{name}.jsonl") for name in ("costs", "choice"))
     for seed, equation, model in product(seeds, options.only, options.models):
         yield Job(
             equation,
             model,
-            options.rate or rates[is_line(equation)].get(model, RATES[1]),
-            epochs_for(equation, paid[is_line(equation), model], options.budget),
+            options.rate or rate_of(equation, model, tried),
+            epochs_for(equation, model, measured, options.budget),
             seed,
             noise=options.noise,
         )
+
+
+def rate_of(equation: str, model: str, tried: list[dict[str, Any]]) -> float:
+    """The learning rate that was chosen; on lines that of planes where none was chosen there.
+
+    Raises:
+        InputError: no rate was chosen.
+    """
+    own = [row for row in tried if row["model"] == model]
+    alike = [row for row in own if is_line(row["equation"]) == is_line(equation)]
+    if not own:
+        raise InputError(f"a learning rate of {model}", "none", "run choose first, or give --rate")
+    return chosen_rates(alike or own)[model]
 
 
 def chosen_rates(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -166,27 +179,29 @@ def chosen_rates(rows: list[dict[str, Any]]) -> dict[str, float]:
 
 
 def calibrate(options: argparse.Namespace) -> None:
-    """What a step of each model costs."""
-    parallel(step_cost, list(product(options.only[:1], options.models)), "costs.jsonl", options)
+    """What a step of each model costs, on a plane and on a line where these are asked for."""
+    equations = {is_line(name): name for name in options.only}.values()
+    parallel(step_cost, list(product(equations, options.models)), "costs.jsonl", options)
 
 
 def choose(options: argparse.Namespace) -> None:
-    """The learning rate of each model, by short trainings."""
+    """The learning rate of each model, by short trainings without noise."""
     equations = [name for name in CHOICE if name in options.only] or options.only
-    paid = costs(options.root)
+    measured = records(options.root / "costs.jsonl")
     done = {(row["equation"], row["model"], row["rate"]) for row in records(options.root / "choice.jsonl")}
     wanted = [
-        Job(e, m, rate, epochs_for(e, paid[is_line(e), m], options.budget, SHARE), 0, SHARE)
+        Job(e, m, rate, epochs_for(e, m, measured, options.budget, SHARE), 0, SHARE, noise=0.0)
         for e, m, rate in product(equations, options.models, RATES)
         if (e, m, rate) not in done
     ]
     parallel(trained, [(job, options.root, options.device) for job in wanted], "choice.jsonl", options)
-    print(chosen_rates(records(options.root / "choice.jsonl")))
+    tried = records(options.root / "choice.jsonl")
+    print({f"{model} on {e}": rate_of(e, model, tried) for e, model in product(equations, options.models)})
 
 
 def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """What is not done twice."""
-    return row["equation"], row["model"], row["seed"], row.get("noise")
+    return row["equation"], row["model"], row["seed"], row.get("noise"), row.get("rate")
 
 
 def train(options: argparse.Namespace) -> None:
@@ -199,12 +214,12 @@ def train(options: argparse.Namespace) -> None:
 def score_all(options: argparse.Namespace) -> None:
     """Those that are trained and not scored yet."""
     names = {field.name for field in dataclasses.fields(Job)}
-    rows = [r for r in records(options.root / "trained.jsonl") if "error" not in r]
+    rows = {key(r): r for r in records(options.root / "trained.jsonl") if "error" not in r}.values()
     done = {key(row) for row in records(options.root / "scores.jsonl")}
     wanted = [
         Job(**{k: v for k, v in row.items() if k in names})
         for row in rows
-        if row["equation"] in options.only and key(row) not in done
+        if row["equation"] in options.only and row["model"] in options.models and key(row) not in done
     ]
     calls = [(job, options.root, options.device, not options.no_fine) for job in wanted]
     parallel(scored, calls, "scores.jsonl", options)
@@ -255,7 +270,10 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=FOLDER.parent / "runs")
     options = parser.parse_args()
     FOLDER_OF_PROCESS[:] = [options.data]
-    TASKS[options.task](options)
+    try:
+        TASKS[options.task](options)
+    except InputError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from models import BATCH, entries
 from torch import Tensor
 
 from gridvit.data.simulate_steps import grid_of
+from gridvit.errors import InputError
 from gridvit.nn import ViT
 
+MEASURED = ("train", "forecast", "held")
 LINE_BATCH, LINE_EPOCHS = 20, 80  # APEBench's: 10,000 steps of 20 windows
 
 
@@ -80,12 +82,12 @@ def held(function: Callable[[], Tensor]) -> int:
     return sum(sizes.values())
 
 
-def costs(root: Path) -> dict[tuple[bool, str], float]:
-    """The least of a training step, by whether it is on a line and by model: all planes have the same cells."""
-    least: dict[tuple[bool, str], float] = {}
-    for row in records(root / "costs.jsonl"):
-        name = is_line(row["equation"]), row["model"]
-        least[name] = min(row["train"], least.get(name, math.inf))
+def costs(rows: list[dict[str, Any]]) -> dict[tuple[bool, str], dict[str, float]]:
+    """The least of what was measured, by whether it is on a line and by model: all planes have the same cells."""
+    least: dict[tuple[bool, str], dict[str, float]] = {}
+    for row in rows:
+        known = least.setdefault((is_line(row["equation"]), row["model"]), {})
+        known.update({name: min(row[name], known.get(name, math.inf)) for name in MEASURED})
     return least
 
 
@@ -95,10 +97,19 @@ def _timed(what: Callable[[], None]) -> float:
     return time.process_time() - start
 
 
-def epochs_for(equation: str, cost: float, budget: float, share: float = 1.0) -> int:
-    """Whole epochs that a share of the budget pays for; of APEBench's advection as many as there."""
+def epochs_for(
+    equation: str, model: str, rows: list[dict[str, Any]], budget: float, share: float = 1.0
+) -> int:
+    """Whole epochs that a share of the budget pays for, with what was measured; of APEBench's advection as there.
+
+    Raises:
+        InputError: what a step costs was not measured.
+    """
     case = EQUATIONS[equation]
     if isinstance(case.source, Carried):
         return max(1, round(LINE_EPOCHS * share))
+    known = costs(rows).get((is_line(equation), model))
+    if known is None:
+        raise InputError(f"the cost of a step of {model} on {equation}", "none", "run calibrate first")
     split = case.splits["train"]
-    return max(1, round(share * budget / cost / (split.samples * split.steps / batch_of(equation))))
+    return max(1, round(share * budget / known["train"] / (split.samples * split.steps / batch_of(equation))))

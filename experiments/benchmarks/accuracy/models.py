@@ -57,7 +57,7 @@ class Job:
         return f"{self.equation}/{self.model}-{self.rate:g}-{self.seed}-{self.share:g}-{self.noise:g}"
 
 
-def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int = BATCH) -> Path:
+def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int) -> Path:
     """Train a model; ``ds`` holds the training trajectories, then those of validation."""
     grid = gv.Grid.from_dataset(ds)
     still = [str(name) for name in ds.data_vars if "time" not in ds[name].dims]  # a force that does not move

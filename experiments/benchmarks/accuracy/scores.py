@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from equations import LEADS
 from models import geometric, relative
 from torch import Tensor
 
@@ -21,7 +22,7 @@ from gridvit.physics.coarse import resampled
 from gridvit.physics.fourier import Waves
 from gridvit.rollout import Step, rollout
 
-LEADS, KEPT, LONG, LOST = 20, (1, 10, 20, 40, 50, 100, 200), 200, 0.4
+KEPT, LONG, LOST = (1, 10, 20, 40, 50, 100, 200), 200, 0.4
 MISSING = 0.1  # of the cells in gappy input
 PAIRS = 8  # frames, spread over the trajectories, from which single steps are scored
 

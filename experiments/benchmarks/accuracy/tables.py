@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from costs import is_line
+from costs import costs, is_line
 
 SIZES = ("parameters", "epochs", "rate", "noise")
 COST = {"ms a step": ("train", 1e3), "ms a forecast": ("forecast", 1e3), "MB held": ("held", 1)}
@@ -27,25 +27,27 @@ COLUMNS = (
 Row = dict[str, Any]
 
 
-def table(scores: list[Row], trained: list[Row], costs: list[Row], equations: list[str]) -> str:
-    """A part for each equation, in it a row for each model and noise: medians over its seeds."""
-    sizes = {(row["equation"], *_key(row)): row for row in trained if "error" not in row}
-    dearest_first = sorted(costs, key=lambda row: -row["train"])
-    paid = {(is_line(row["equation"]), row["model"]): row for row in dearest_first}
+def table(scores: list[Row], trained: list[Row], measured: list[Row], equations: list[str]) -> str:
+    """A part for each equation, in it a row for each model, noise and rate: medians over its seeds.
+
+    "validation" is the geometric mean of 20 steps on the trajectories by which the noise is chosen.
+    """
+    paid = costs(measured)
     lines = []
     for equation in equations:
         rows = [row for row in scores if row["equation"] == equation]
-        names = ["model", *SIZES, *COST, "seeds", *COLUMNS]
+        names = ["model", *SIZES, *COST, "seeds", "validation", *COLUMNS]
         lines += [f"\n{equation}\n", _line(names), "|---" * len(names) + "|"]
-        for model, noise in dict.fromkeys(map(_key, rows)):
-            ours = [row for row in rows if _key(row) == (model, noise)]
-            size = sizes.get((equation, model, noise), {})
-            cost = paid.get((is_line(equation), model), {})
+        for who in dict.fromkeys(map(_key, rows)):
+            ours = [row for row in rows if _key(row) == who]
+            made = [row for row in trained if (row["equation"], *_key(row)) == (equation, *who)]
+            made = [row for row in made if "error" not in row]
+            cost = paid.get((is_line(equation), who[0]), {})
             spent = [f"{cost[name] * unit:.3g}" if name in cost else "" for name, unit in COST.values()]
+            sizes = [str(made[0].get(key, "")) if made else "" for key in SIZES]
+            valid = shown([row.get("valid", math.nan) for row in made])
             medians = [shown([row.get(name, math.nan) for row in ours]) for name in COLUMNS]
-            lines.append(
-                _line([model, *(str(size.get(key, "")) for key in SIZES), *spent, str(len(ours)), *medians])
-            )
+            lines.append(_line([who[0], *sizes, *spent, str(len(ours)), valid, *medians]))
     return "\n".join(lines)
 
 
@@ -57,8 +59,8 @@ def shown(values: list[float]) -> str:
     return middle if len(values) == 1 else f"{middle} ({min(values):.3g} to {max(values):.3g})"
 
 
-def _key(row: Row) -> tuple[str, float | None]:
-    return row["model"], row.get("noise")
+def _key(row: Row) -> tuple[str, float | None, float | None]:
+    return row["model"], row.get("noise"), row.get("rate")
 
 
 def _line(cells: list[str]) -> str:
