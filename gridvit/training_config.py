@@ -160,10 +160,12 @@ class TrainingConfig:
             faster so; see ``model.half``.
         slopes: a length l, in km or axis units: l^2 times the mean square error of the slopes is added, so waves
             shorter than 2 pi l count more than by their amplitude; 0 for nothing.
-        noise: standard deviation of noise, in units of the spread of the increments, that is added to the frames up to
-            t in each step: the model learns the way back to the data from near them. The noise is of the shortest waves
-            (``gridvit.training.noise``), which smooth fields do not have, so that rollouts damp them and little of the
-            data is hidden. 0.1 is a good start, 0.01 where single steps are very accurate, 0 for none.
+        noise: standard deviation of white noise, in units of the spread of the increments, that is added to the frames
+            up to t in each step: the model learns the way back to the data from near them, also where these are few and
+            alike. Some times the relative error of a step, such as 0.01; 0 for none.
+        grid_noise: the same of noise of the shortest waves (``gridvit.training.noise``), which smooth fields do not
+            have: rollouts damp them, and little of the data is hidden. 0.1 is a good start, 0.01 where single steps are
+            very accurate, 0 for none.
         reach: what is added to the loss for each unit of D^2 / D_uniform^2, D the root mean square of the distance
             over which heads attend: above 0 encourages near, below 0 far, such as -0.1 for a teleconnection; 0 for
             nothing.
@@ -196,6 +198,7 @@ class TrainingConfig:
     precision: Literal["32", "bf16", "16"] = "32"
     slopes: float | int = 0.0
     noise: float | int = 0.0
+    grid_noise: float | int = 0.0
     reach: float | int = 0.0
     shift: tuple[str, ...] = ()
     keep: tuple[int, ...] = ()
@@ -213,7 +216,7 @@ class TrainingConfig:
         require(
             self, 0, "learning_rate", "weight_decay", "warmup_steps", "clip", "ema", "seed", "workers", "keep"
         )
-        require(self, 0, "checkpoint_minutes", "slopes", "noise")
+        require(self, 0, "checkpoint_minutes", "slopes", "noise", "grid_noise")
         if any(weight < 0 for weight in self.weights.values()):
             raise InputError("training.weights of at least 0", str(self.weights), "correct them")
         if not 0 < self.cooldown <= 1 or (self.cooldown != 0.2 and self.schedule != "trapezoid"):

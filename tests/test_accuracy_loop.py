@@ -148,7 +148,7 @@ def test_the_rate_with_the_lowest_geometric_mean_is_chosen(loop: dict[str, Any])
 
 
 def test_a_table_has_medians_over_seeds(loop: dict[str, Any]) -> None:
-    who = {"equation": "burgers", "model": "fno", "noise": 0.01, "rate": 0.004}
+    who = {"equation": "burgers", "model": "fno", "noise": 0.01, "grid_noise": 0.1, "rate": 0.004}
     scores = [{**who, "one": one} for one in (0.1, 0.3, 0.2)] + [{**who, "noise": 0.03, "one": 5.0}]
     trained = [
         {**who, "valid": math.inf, "error": "diverged"},
@@ -158,9 +158,9 @@ def test_a_table_has_medians_over_seeds(loop: dict[str, Any]) -> None:
     shown = loop["tables"].table(scores, trained, costs, ["burgers"]).splitlines()
     assert shown[1] == "burgers"
     assert shown[-2].startswith(
-        "| fno | 7 | 3 | 0.004 | 0.01 | 123 | 20 | 17 | 3 | 0.25 | 0.2 (0.1 to 0.3) |  |"
+        "| fno | 7 | 3 | 0.004 | 0.1 | 0.01 | 123 | 20 | 17 | 3 | 0.25 | 0.2 (0.1 to 0.3) |  |"
     )
-    assert shown[-1].startswith("| fno |  |  |  |  | 123 | 20 | 17 | 1 |  | 5 |  |")
+    assert shown[-1].startswith("| fno |  |  |  |  |  | 123 | 20 | 17 | 1 |  | 5 |  |")
 
 
 def test_bytes_that_a_gradient_holds(loop: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,12 @@ from gridvit.training.noise import short_waves
 from gridvit.training.objectives import Labelled, Masked, NextStep
 from gridvit.training_config import ObjectiveConfig
 
+BIHARMONIC = {  # the textbook stencil of 13 cells; the root of the sum of its squares is 26
+    (0, 0): 20,
+    **dict.fromkeys([(1, 0), (-1, 0), (0, 1), (0, -1)], -8),
+    **dict.fromkeys([(1, 1), (1, -1), (-1, 1), (-1, -1)], 2),
+    **dict.fromkeys([(2, 0), (-2, 0), (0, 2), (0, -2)], 1),
+}
 OWN = ModelConfig(kind="own", patch=(1, 1))
 
 
@@ -52,10 +59,11 @@ def test_a_wave_gets_the_square_of_its_laplacian(shape: tuple[int, ...]) -> None
     torch.testing.assert_close(found, expected.real / expected.real.square().mean().sqrt())
 
 
-def test_what_it_adds_to_the_loss_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """f = a (u + n s xi) against (d - n s xi) / s: the mean square grows by n^2 (1 + a s)^2."""
+@pytest.mark.parametrize("how", [{"noise": 0.2}, {"grid_noise": 0.2}, {"noise": 0.12, "grid_noise": 0.16}])
+def test_what_it_adds_to_the_loss_by_hand(how: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """f = a (u + n s xi) against (d - n s xi) / s: the mean square grows by n^2 (1 + a s)^2; squares of noises add."""
     a, s, n, grid = 0.3, 0.5, 0.2, Grid.regular((101, 97))
-    made = objective(grid, Channels(("u",)), [s], a, noise=n)
+    made = objective(grid, Channels(("u",)), [s], a, **how)
     u = torch.randn(8, 2, 1, 101, 97, generator=torch.Generator().manual_seed(2))
     u[:, 1] = u[:, 0] + 0.05 * u[:, 1]
     batch = Batch(u, torch.zeros(8).double())
@@ -100,6 +108,21 @@ def test_a_given_boundary_stays() -> None:
     assert found[2:-2, 2:-2].abs().min() > 0
     found[2:-2, 2:-2] = 0
     assert not found.any()
+
+
+def test_means_over_many_cells_have_white_noise_and_no_grid_noise() -> None:
+    """The mean of 8 x 8 independent cells varies by an eighth; of the other only a rim is left."""
+    grid, still = Grid.regular((256, 256)), Batch(torch.zeros(2, 2, 1, 256, 256), torch.zeros(2).double())
+    spread = {}
+    for how in ("noise", "grid_noise"):
+        found = objective(grid, Channels(("u",)), [1.0], **{how: 1.0}).disturbed(still).frames[:, 0, 0]
+        assert float(found.square().mean()) == pytest.approx(1.0, rel=0.03)
+        spread[how] = float(found.reshape(2, 32, 8, 32, 8).mean((2, 4)).std())
+    assert spread["noise"] == pytest.approx(1 / 8, rel=0.06)
+    block = np.zeros((16, 16))
+    block[4:12, 4:12] = 1.0
+    expected = sum(weight * np.roll(block, offset, (0, 1)) for offset, weight in BIHARMONIC.items())
+    assert spread["grid_noise"] == pytest.approx(float(np.linalg.norm(expected)) / 26 / 64, rel=0.06)
 
 
 def test_what_has_no_use_for_it_is_refused() -> None:

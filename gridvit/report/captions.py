@@ -104,7 +104,7 @@ SCHEME: dict[str, tuple[Draw, str]] = {
         "The same operators wave by wave. Above, the factor by which one step scales a wave of phase "
         "angle θ per cell: below one damps, above one grows. Below, the speed at which it moves, relative "
         "to the true speed. Where the thick line follows a scheme, the emulator acts as that scheme does. "
-        "Waves without energy in the data, mostly at large θ, were seen in training as noise (training.noise) "
+        "Waves without energy in the data, mostly at large θ, were seen in training as noise (training.grid_noise) "
         "or not at all, and nothing else holds the emulator there.",
     ),
     "n_step_error": (

@@ -26,7 +26,7 @@ import torch
 import xarray as xr
 from costs import batch_of, epochs_for, is_line, records, step_cost
 from equations import EQUATIONS, FOLDER, load
-from models import NOISE, RATES, Job, entries, fit, geometric, loaded, parameters, relative
+from models import GRID_NOISE, RATES, Job, entries, fit, geometric, loaded, parameters, relative
 from references import references
 from scores import LEADS, finer, frames, growth, score, tensor
 from tables import table
@@ -35,6 +35,7 @@ from gridvit.errors import InputError
 from gridvit.rollout import rollout
 from gridvit.training.watch import Diverged
 
+HOW = ("rate", "grid_noise", "noise")  # of a training, beside the equation, the model and the seed
 CHOICE = ("gray-scott", "advection-4.37")  # on which the learning rate is chosen, of planes and of lines
 SHARE = 0.25  # of the budget, in the choice of the rate
 
@@ -151,6 +152,7 @@ def jobs(options: argparse.Namespace, seeds: tuple[int, ...]) -> Iterator[Job]:
             options.rate or rate_of(equation, model, tried),
             epochs_for(equation, model, measured, options.budget),
             seed,
+            grid_noise=options.grid_noise,
             noise=options.noise,
         )
 
@@ -190,7 +192,7 @@ def choose(options: argparse.Namespace) -> None:
     measured = records(options.root / "costs.jsonl")
     done = {(row["equation"], row["model"], row["rate"]) for row in records(options.root / "choice.jsonl")}
     wanted = [
-        Job(e, m, rate, epochs_for(e, m, measured, options.budget, SHARE), 0, SHARE, noise=0.0)
+        Job(e, m, rate, epochs_for(e, m, measured, options.budget, SHARE), 0, SHARE, grid_noise=0.0)
         for e, m, rate in product(equations, options.models, RATES)
         if (e, m, rate) not in done
     ]
@@ -201,7 +203,7 @@ def choose(options: argparse.Namespace) -> None:
 
 def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """What is not done twice."""
-    return row["equation"], row["model"], row["seed"], row.get("noise"), row.get("rate")
+    return row["equation"], row["model"], row["seed"], *(row.get(name) for name in HOW)
 
 
 def train(options: argparse.Namespace) -> None:
@@ -260,8 +262,12 @@ def main() -> None:
     parser.add_argument("--budget", type=float, default=150.0, help="CPU seconds of one training")
     parser.add_argument("--rate", type=float, default=0.0, help="instead of the chosen ones")
     parser.add_argument(
-        "--noise", type=float, default=NOISE, help="in spreads of the increments, in training"
+        "--grid-noise",
+        type=float,
+        default=GRID_NOISE,
+        help="of the shortest waves, in spreads of the increments",
     )
+    parser.add_argument("--noise", type=float, default=0.0, help="white, in spreads of the increments")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")

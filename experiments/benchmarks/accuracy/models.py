@@ -17,7 +17,7 @@ from gridvit.nn.step import ModelStep
 
 BATCH = 4
 RATES = (2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2)
-NOISE = 0.1  # in spreads of the increments, where no other is asked for
+GRID_NOISE = 0.1  # in spreads of the increments, where no other is asked for
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,10 @@ def entries(ndim: int) -> dict[str, Entry]:
 
 @dataclass(frozen=True)
 class Job:
-    """One training: of a model on an equation, for so many epochs, with so much noise on what it learns from."""
+    """One training: of a model on an equation, for so many epochs, with so much noise on what it learns from.
+
+    ``grid_noise`` is of the shortest waves, ``noise`` white.
+    """
 
     equation: str
     model: str
@@ -49,12 +52,14 @@ class Job:
     epochs: int
     seed: int = 0
     share: float = 1.0
-    noise: float = NOISE
+    grid_noise: float = GRID_NOISE
+    noise: float = 0.0
 
     @property
     def name(self) -> str:
         """Of its run."""
-        return f"{self.equation}/{self.model}-{self.rate:g}-{self.seed}-{self.share:g}-{self.noise:g}"
+        numbers = (self.rate, self.seed, self.share, self.grid_noise, self.noise)
+        return f"{self.equation}/{'-'.join([self.model, *(f'{number:g}' for number in numbers)])}"
 
 
 def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int) -> Path:
@@ -72,7 +77,8 @@ def fit(job: Job, ds: xr.Dataset, root: Path, device: str, batch: int) -> Path:
         data=DataConfig(split=split, loading="memory", statics=tuple(still)),
         model=entry.config,
         training=TrainingConfig(
-            epochs=job.epochs, batch_size=batch, learning_rate=job.rate, noise=job.noise,
+            epochs=job.epochs, batch_size=batch, learning_rate=job.rate,
+            noise=job.noise, grid_noise=job.grid_noise,
             seed=job.seed, accelerator=device,
             shift=tuple(name for name, wraps in zip(grid.names, grid.periodic, strict=True) if wraps),
         ),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from costs import costs, is_line
 
-SIZES = ("parameters", "epochs", "rate", "noise")
+SIZES = ("parameters", "epochs", "rate", "grid_noise", "noise")
 COST = {"ms a step": ("train", 1e3), "ms a forecast": ("forecast", 1e3), "MB held": ("held", 1)}
 COLUMNS = (
     "one",
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 
 
 def table(scores: list[Row], trained: list[Row], measured: list[Row], equations: list[str]) -> str:
-    """A part for each equation, in it a row for each model, noise and rate: medians over its seeds.
+    """A part for each equation, in it a row for each model, rate and noise: medians over its seeds.
 
     "validation" is the geometric mean of 20 steps on the trajectories by which the noise is chosen.
     """
@@ -59,8 +59,8 @@ def shown(values: list[float]) -> str:
     return middle if len(values) == 1 else f"{middle} ({min(values):.3g} to {max(values):.3g})"
 
 
-def _key(row: Row) -> tuple[str, float | None, float | None]:
-    return row["model"], row.get("noise"), row.get("rate")
+def _key(row: Row) -> tuple[Any, ...]:
+    return row["model"], *(row.get(name) for name in SIZES[2:])
 
 
 def _line(cells: list[str]) -> str:

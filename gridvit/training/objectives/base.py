@@ -144,7 +144,7 @@ class Objective(L.LightningModule):
                 network.check_precision(dtype)
 
     def disturbed(self, batch: Batch) -> Batch:
-        """u + noise sigma_d xi of the prognostic variables up to t, xi normal and of the shortest waves.
+        """u + sigma_d (noise xi + grid_noise eta) of prognostic variables up to t, xi white and eta of short waves.
 
         What is predicted stays: the model learns the way back to the data, as A. Sanchez-Gonzalez et al. (2020),
         arXiv:2002.09405, train simulators of particles. A boundary that is given stays, and what is missing.
@@ -152,11 +152,18 @@ class Objective(L.LightningModule):
         step, frames = self.step, batch.frames.clone()
         past = frames[:, : step.channels.history, : len(step.channels.prognostic)]
         seed = np.random.SeedSequence([self.config.seed, self.global_step, rank()]).generate_state(1)[0]
-        white = torch.randn(past.shape, generator=torch.Generator().manual_seed(int(seed)))
-        xi = short_waves(white, step.grid.ndim).to(past)
+        draw = torch.Generator().manual_seed(int(seed))
+        xi = torch.zeros(past.shape)
+        if self.config.noise:
+            xi += self.config.noise * torch.randn(past.shape, generator=draw)
+        if self.config.grid_noise:
+            xi += self.config.grid_noise * short_waves(
+                torch.randn(past.shape, generator=draw), step.grid.ndim
+            )
+        xi = xi.to(past)
         if step.given is not None:
             xi = xi.masked_fill(step.given.to(xi.device), 0.0)
-        past += self.config.noise * step.increment_std[0, : past.shape[2]] * xi
+        past += step.increment_std[0, : past.shape[2]] * xi
         return batch._replace(frames=frames)
 
     def shifts(self) -> list[int]:
@@ -175,7 +182,7 @@ class Objective(L.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of a rolled batch, and how far attention looks, which is not part of what is logged."""
-        if self.config.noise:
+        if self.config.noise or self.config.grid_noise:
             batch = self.disturbed(batch)
         loss = self.minimised(batch, self.shifts())
         share = self.counted("train_loss", loss, batch)

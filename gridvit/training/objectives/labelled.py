@@ -65,7 +65,7 @@ class Labelled(Objective):
     def refuse(cls, config: RunConfig, channels: Channels, parts: dict[str, Fields]) -> None:
         """One label, and numbers in it that are classes; nothing that a head has no use for."""
         kind = config.training.objective.kind
-        refuse_terms(config.training, "weights", "reach", "slopes", "noise")
+        refuse_terms(config.training, "weights", "reach", "slopes", "noise", "grid_noise")
         if len(channels.diagnostic) != 1 or channels.index:
             raise InputError(
                 f"one label in data.diagnostics for training.objective.kind {kind}",

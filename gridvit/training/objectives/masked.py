@@ -50,7 +50,7 @@ class Masked(Objective):
     @classmethod
     def refuse(cls, config: RunConfig, channels: Channels, parts: dict[str, Fields]) -> None:
         """What is hidden must be seen, and be an output of the network."""
-        refuse_terms(config.training, "slopes", "noise")
+        refuse_terms(config.training, "slopes", "noise", "grid_noise")
         if not channels.prognostic:
             raise InputError(
                 "data.variables to fill in for training.objective.kind masked",
