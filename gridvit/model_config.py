@@ -29,7 +29,7 @@ def _vit(width: int, depth: int, heads: int) -> dict[str, Any]:
 PRESETS: dict[str, dict[str, Any]] = {
     "hybrid": {
         "width": 96, "depth": 2, "heads": 4,
-        "embed": "conv", "decode": "conv", "channels": 16, "between": 32, "local": 7,
+        "embed": "conv", "decode": "conv", "channels": 16, "between": 32, "local": 3,
     },
     "mini": _vit(128, 4, 4),
     "tiny": _vit(192, 12, 3),
@@ -50,7 +50,7 @@ class ModelConfig:
         patch: cells of a token along each axis; a periodic axis must be divided by it. Of an own network the shifts in
             cells that it commutes with.
         preset: by a name width, depth, heads, embed, decode, channels, between and local, where they are not given.
-            "hybrid" is 96, 2, 4, conv, conv, 16, 32 and 7: a U-shaped network of convolutions at the cells and at
+            "hybrid" is 96, 2, 4, conv, conv, 16, 32 and 3: a U-shaped network of convolutions at the cells and at
             cells merged by twos, with attention at its bottom (a Vision Transformer with a convolutional stem is called
             a hybrid). The others are plain, linear, linear, 24, 0 and 0: "mini" is 128, 4 and 4; "tiny" 192, 12 and
             3; "small" 384, 12 and 6; "base" 768, 12 and 12, the 86 million parameters of ViT-B/16. It gives way where

@@ -20,7 +20,7 @@ from gridvit.run.check import blocks_passed, kept_by_cells
 NAMES = ("width", "depth", "heads", "embed", "decode", "channels", "between", "local")
 PLAIN = ("linear", "linear", 24, 0, 0)
 SAID = {
-    "hybrid": (96, 2, 4, "conv", "conv", 16, 32, 7),
+    "hybrid": (96, 2, 4, "conv", "conv", 16, 32, 3),
     "mini": (128, 4, 4, *PLAIN),
     "tiny": (192, 12, 3, *PLAIN),
     "small": (384, 12, 6, *PLAIN),
@@ -87,7 +87,7 @@ def test_what_is_given_stays(preset: Any) -> None:
 def test_what_is_not_given_gives_way(how: dict[str, Any], embed: str, decode: str, between: int) -> None:
     made = ModelConfig(**how)
     assert (made.embed, made.decode, made.between) == (embed, decode, between)
-    assert (made.channels, made.local) == (16, 7)
+    assert (made.channels, made.local) == (16, 3)
 
 
 @pytest.mark.parametrize(

@@ -28,15 +28,16 @@ class Entry:
     factory: Factory | None = None
 
 
-def gridvit_entry(ndim: int) -> Entry:
-    """The default network, on patches of four."""
-    return Entry(ModelConfig(patch=(4,) * ndim))
+def gridvit_entry(ndim: int, local: int | None = None) -> Entry:
+    """The default network, on patches of four, if so wished with wider convolutions of tokens."""
+    return Entry(ModelConfig(patch=(4,) * ndim, local=local))
 
 
 def entries(ndim: int) -> dict[str, Entry]:
     """All models by name; to add one, put its factory ``(inputs, outputs, grid) -> module`` into ``peers.PEERS``."""
     own = ModelConfig(kind="own", patch=(1,) * ndim)
-    return {"gridvit": gridvit_entry(ndim), **{name: Entry(own, make) for name, make in PEERS.items()}}
+    ours = {"gridvit": gridvit_entry(ndim), "gridvit-wide": gridvit_entry(ndim, local=7)}
+    return {**ours, **{name: Entry(own, make) for name, make in PEERS.items()}}
 
 
 @dataclass(frozen=True)
