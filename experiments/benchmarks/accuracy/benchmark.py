@@ -29,13 +29,12 @@ from equations import EQUATIONS, FOLDER, load
 from models import GRID_NOISE, RATES, Job, entries, fit, geometric, loaded, parameters, relative
 from references import references
 from scores import LEADS, finer, frames, growth, score, tensor
-from tables import table
+from tables import table, who
 
 from gridvit.errors import InputError
 from gridvit.rollout import rollout
 from gridvit.training.watch import Diverged
 
-HOW = ("rate", "grid_noise", "noise")  # of a training, beside the equation, the model and the seed
 CHOICE = ("gray-scott", "advection-4.37")  # on which the learning rate is chosen, of planes and of lines
 SHARE = 0.25  # of the budget, in the choice of the rate
 
@@ -106,14 +105,14 @@ def referred(equation: str) -> list[dict[str, Any]]:
     splits = unlearned(equation)
     mean = torch.from_numpy(frames(train)).float().mean((0, 1, *range(3, 3 + len(case.source.config.shape))))
     mean = mean.reshape(-1, *[1] * len(case.source.config.shape))
-    who, place = {"equation": equation, "seed": 0}, torch.device("cpu")
+    what, place = {"equation": equation, "seed": 0}, torch.device("cpu")
     rows = [
-        {**who, "model": name, **score(step, splits, mean, place)}
+        {**what, "model": name, **score(step, splits, mean, place)}
         for name, step in references(case, train).items()
     ]
     if "long" in case.splits:
         long, test = (tensor(load(equation, split, folder), place) for split in ("long", "test"))
-        rows.append({**who, "model": "solver", "growth": growth(long, test)})
+        rows.append({**what, "model": "solver", "growth": growth(long, test)})
     return rows
 
 
@@ -203,7 +202,7 @@ def choose(options: argparse.Namespace) -> None:
 
 def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """What is not done twice."""
-    return row["equation"], row["model"], row["seed"], *(row.get(name) for name in HOW)
+    return row["equation"], row["seed"], *who(row)
 
 
 def train(options: argparse.Namespace) -> None:

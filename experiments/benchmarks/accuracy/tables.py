@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from costs import costs, is_line
 
-SIZES = ("parameters", "epochs", "rate", "grid_noise", "noise")
+HOW = ("rate", "grid_noise", "noise")  # of a training, beside the equation, the model and the seed
+SIZES = ("parameters", "epochs", *HOW)
 COST = {"ms a step": ("train", 1e3), "ms a forecast": ("forecast", 1e3), "MB held": ("held", 1)}
 COLUMNS = (
     "one",
@@ -38,16 +39,16 @@ def table(scores: list[Row], trained: list[Row], measured: list[Row], equations:
         rows = [row for row in scores if row["equation"] == equation]
         names = ["model", *SIZES, *COST, "seeds", "validation", *COLUMNS]
         lines += [f"\n{equation}\n", _line(names), "|---" * len(names) + "|"]
-        for who in dict.fromkeys(map(_key, rows)):
-            ours = [row for row in rows if _key(row) == who]
-            made = [row for row in trained if (row["equation"], *_key(row)) == (equation, *who)]
+        for model in dict.fromkeys(map(who, rows)):
+            ours = [row for row in rows if who(row) == model]
+            made = [row for row in trained if (row["equation"], *who(row)) == (equation, *model)]
             made = [row for row in made if "error" not in row]
-            cost = paid.get((is_line(equation), who[0]), {})
+            cost = paid.get((is_line(equation), model[0]), {})
             spent = [f"{cost[name] * unit:.3g}" if name in cost else "" for name, unit in COST.values()]
             sizes = [str(made[0].get(key, "")) if made else "" for key in SIZES]
             valid = shown([row.get("valid", math.nan) for row in made])
             medians = [shown([row.get(name, math.nan) for row in ours]) for name in COLUMNS]
-            lines.append(_line([who[0], *sizes, *spent, str(len(ours)), valid, *medians]))
+            lines.append(_line([model[0], *sizes, *spent, str(len(ours)), valid, *medians]))
     return "\n".join(lines)
 
 
@@ -59,8 +60,9 @@ def shown(values: list[float]) -> str:
     return middle if len(values) == 1 else f"{middle} ({min(values):.3g} to {max(values):.3g})"
 
 
-def _key(row: Row) -> tuple[Any, ...]:
-    return row["model"], *(row.get(name) for name in SIZES[2:])
+def who(row: Row) -> tuple[Any, ...]:
+    """The model, and how it was trained: what has one row for all its seeds."""
+    return row["model"], *(row.get(name) for name in HOW)
 
 
 def _line(cells: list[str]) -> str:
